@@ -1,0 +1,276 @@
+//! X.509 certificates as they are found: parsed once, with what the decision needs at hand.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use aws_lc_rs::digest;
+use time::OffsetDateTime;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::alternative_name::SubjectAlternativeName;
+use crate::flaw::Flaw;
+
+/// The PEM label of a certificate; Go takes no other for one.
+pub const LABEL: &str = "CERTIFICATE";
+
+/// SHA-256 of a certificate's DER; shown as lower-case hex.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint([u8; Fingerprint::BYTES]);
+
+impl Fingerprint {
+    /// How many bytes SHA-256 gives.
+    pub const BYTES: usize = 32;
+
+    fn of(der: &[u8]) -> Self {
+        let mut bytes = [0; Self::BYTES];
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
+        Self(bytes)
+    }
+
+    /// Reads 64 hex digits of either case, with or without colons between the bytes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text
+            .trim()
+            .chars()
+            .filter(|c| *c != ':')
+            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect::<Option<_>>()?;
+        if digits.len() != 2 * Self::BYTES {
+            return None;
+        }
+        let mut bytes = [0; Self::BYTES];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        Some(Self(bytes))
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A certificate that parses, of whatever kind.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    fingerprint: Fingerprint,
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+    common_name: String,
+    public_key: Vec<u8>,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+    may_sign: bool,
+    subject_key_id: Option<Vec<u8>>,
+    authority_key_id: Option<Vec<u8>>,
+    alternative_names: Vec<SubjectAlternativeName>,
+}
+
+impl Certificate {
+    /// Parses a certificate's DER; bytes behind it are an error.
+    pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Flaw::NotACertificate)?;
+        if !rest.is_empty() {
+            return Err(Flaw::NotACertificate);
+        }
+        let mut certificate = Self {
+            der: der.to_vec(),
+            fingerprint: Fingerprint::of(der),
+            subject: parsed.subject().as_raw().to_vec(),
+            issuer: parsed.issuer().as_raw().to_vec(),
+            common_name: common_name(&parsed),
+            public_key: parsed.public_key().raw.to_vec(),
+            not_before: parsed.validity().not_before.to_datetime(),
+            not_after: parsed.validity().not_after.to_datetime(),
+            may_sign: false,
+            subject_key_id: None,
+            authority_key_id: None,
+            alternative_names: Vec::new(),
+        };
+        // Without a key usage, a key may be used for everything (RFC 5280, section 4.2.1.3).
+        let (mut is_ca, mut key_cert_sign) = (false, true);
+        for extension in parsed.extensions() {
+            match extension.parsed_extension() {
+                ParsedExtension::BasicConstraints(constraints) => is_ca = constraints.ca,
+                ParsedExtension::KeyUsage(usage) => key_cert_sign = usage.key_cert_sign(),
+                ParsedExtension::SubjectKeyIdentifier(id) => {
+                    certificate.subject_key_id = Some(id.0.to_vec());
+                }
+                ParsedExtension::AuthorityKeyIdentifier(id) => {
+                    certificate.authority_key_id =
+                        id.key_identifier.as_ref().map(|id| id.0.to_vec());
+                }
+                ParsedExtension::SubjectAlternativeName(names) => {
+                    certificate.alternative_names = names
+                        .general_names
+                        .iter()
+                        .filter_map(alternative_name)
+                        .collect();
+                }
+                _ => {}
+            }
+        }
+        certificate.may_sign = is_ca && key_cert_sign;
+        Ok(certificate)
+    }
+
+    /// The DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// SHA-256 of the DER.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The subject's DER: names are equal if their bytes are, as Go has it.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The issuer's DER.
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// The subject's common name, or the empty text, for people to read.
+    pub fn common_name(&self) -> &str {
+        &self.common_name
+    }
+
+    /// The public key as DER of a `SubjectPublicKeyInfo`.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// The first second of its validity.
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
+    /// The last second of its validity.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// Whether its validity has ended.
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
+        self.not_after < now
+    }
+
+    /// The subject key identifier, if it has one.
+    pub fn subject_key_id(&self) -> Option<&[u8]> {
+        self.subject_key_id.as_deref()
+    }
+
+    /// The key identifier of its authority key identifier, if it has one.
+    pub fn authority_key_id(&self) -> Option<&[u8]> {
+        self.authority_key_id.as_deref()
+    }
+
+    /// Its DNS names and IP addresses.
+    pub fn alternative_names(&self) -> &[SubjectAlternativeName] {
+        &self.alternative_names
+    }
+
+    /// Whether it bears this subject's name as its issuer and a signature by this key.
+    ///
+    /// No other rule of path validation is applied, for deployed end-entity certificates break some of them.
+    pub fn is_issued_by(&self, subject: &[u8], public_key: &[u8]) -> bool {
+        self.issuer == subject && self.is_signed_by(public_key)
+    }
+
+    /// Whether it bears a signature by this key (DER of a `SubjectPublicKeyInfo`).
+    pub fn is_signed_by(&self, public_key: &[u8]) -> bool {
+        let Ok((_, parsed)) = X509Certificate::from_der(&self.der) else {
+            return false;
+        };
+        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(public_key) else {
+            return false;
+        };
+        parsed.verify_signature(Some(&key)).is_ok()
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("subject", &self.common_name)
+            .field("fingerprint", &self.fingerprint)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A certificate that may sign others: cA=TRUE, and keyCertSign where there is a key usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaCertificate(Certificate);
+
+impl CaCertificate {
+    /// Takes a certificate for a CA's if it is one.
+    pub fn new(certificate: Certificate) -> Result<Self, Flaw> {
+        if certificate.may_sign {
+            Ok(Self(certificate))
+        } else {
+            Err(Flaw::NotACa)
+        }
+    }
+
+    /// Parses a CA certificate's DER.
+    pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
+        Certificate::from_der(der).and_then(Self::new)
+    }
+
+    /// Whether a certificate names this CA as its issuer and is signed by its key.
+    pub fn has_issued(&self, certificate: &Certificate) -> bool {
+        certificate.is_issued_by(self.subject(), self.public_key())
+    }
+}
+
+impl std::ops::Deref for CaCertificate {
+    type Target = Certificate;
+
+    fn deref(&self) -> &Certificate {
+        &self.0
+    }
+}
+
+fn common_name(parsed: &X509Certificate<'_>) -> String {
+    parsed
+        .subject()
+        .iter_common_name()
+        .next()
+        .and_then(|name| name.as_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn alternative_name(name: &GeneralName<'_>) -> Option<SubjectAlternativeName> {
+    match name {
+        GeneralName::DNSName(name) => Some(SubjectAlternativeName::dns(name)),
+        GeneralName::IPAddress(bytes) => {
+            let address = <[u8; 4]>::try_from(*bytes)
+                .map(IpAddr::from)
+                .or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+            address.ok().map(SubjectAlternativeName::Ip)
+        }
+        _ => None,
+    }
+}

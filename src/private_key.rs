@@ -1,0 +1,130 @@
+//! Private keys: PKCS#1, SEC1 and PKCS#8 in, PKCS#8 out, and never a word of them in a log.
+
+use std::fmt;
+
+use rcgen::PublicKeyData as _;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::encoding::{self, PemText};
+use crate::flaw::Flaw;
+
+/// The PEM labels that the Docker daemon takes for a private key, and that OpenSSL and Go write.
+const LABELS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
+
+/// What kind of key is made when one is needed: the property `KeyAlgorithm`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum KeyAlgorithm {
+    /// ECDSA on NIST P-256 with SHA-256.
+    #[default]
+    EcdsaP256,
+    /// ECDSA on NIST P-384 with SHA-384.
+    EcdsaP384,
+    /// RSA with a modulus of 2048 bits, PKCS#1 v1.5 signatures with SHA-256.
+    Rsa2048,
+}
+
+impl KeyAlgorithm {
+    /// Every algorithm. RSA with 3072 bits and more is not among them: its base64 does not fit a parameter.
+    pub const ALL: [Self; 3] = [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048];
+
+    /// The word that the property `KeyAlgorithm` has for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "ECDSA_P256",
+            Self::EcdsaP384 => "ECDSA_P384",
+            Self::Rsa2048 => "RSA_2048",
+        }
+    }
+}
+
+/// A private key that loads; its bytes are zeroed on drop and never shown.
+pub struct PrivateKey {
+    pair: rcgen::KeyPair,
+    der: Zeroizing<Vec<u8>>,
+    public_key: Vec<u8>,
+}
+
+impl PrivateKey {
+    /// Makes a fresh key.
+    pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, rcgen::Error> {
+        let algorithm = match algorithm {
+            KeyAlgorithm::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyAlgorithm::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::Rsa2048 => &rcgen::PKCS_RSA_SHA256,
+        };
+        rcgen::KeyPair::generate_for(algorithm).map(Self::from_pair)
+    }
+
+    /// Loads a key from its DER, whichever of PKCS#1, SEC1 and PKCS#8 it is.
+    pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
+        rcgen::KeyPair::try_from(der)
+            .map(Self::from_pair)
+            .map_err(|_| Flaw::KeyDoesNotLoad)
+    }
+
+    /// Loads the key that a parameter holds: the first block that is a private key.
+    pub fn decode(value: &str) -> Result<Self, Flaw> {
+        let text = PemText::decode(value)?;
+        let block = text
+            .blocks
+            .iter()
+            .find(|block| LABELS.contains(&block.label.as_str()))
+            .ok_or(Flaw::NoPemBlock {
+                label: "PRIVATE KEY",
+            })?;
+        Self::from_der(&block.der)
+    }
+
+    fn from_pair(pair: rcgen::KeyPair) -> Self {
+        Self {
+            der: Zeroizing::new(pair.serialize_der()),
+            public_key: pair.subject_public_key_info(),
+            pair,
+        }
+    }
+
+    /// The key as a parameter holds it.
+    pub fn encode(&self) -> Zeroizing<String> {
+        encoding::encode([(self.label(), &self.der[..])])
+    }
+
+    /// The DER that the key was loaded from, or PKCS#8 for a fresh key.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The public key as DER of a `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// The key as rcgen signs with it.
+    pub(crate) fn signing_key(&self) -> &rcgen::KeyPair {
+        &self.pair
+    }
+
+    /// PKCS#8 starts with version 0 and an algorithm, PKCS#1 with version 0 and a modulus, SEC1 with version 1.
+    fn label(&self) -> &'static str {
+        use x509_parser::der_parser::asn1_rs::{Any, FromDer as _, Sequence, Tag};
+        let tags = Sequence::from_der(&self.der)
+            .ok()
+            .and_then(|(_, sequence)| {
+                let (rest, version) = Any::from_der(&sequence.content).ok()?;
+                let (_, second) = Any::from_der(rest).ok()?;
+                Some((version.data.to_vec(), second.tag()))
+            });
+        match tags {
+            Some((version, Tag::Integer)) if version == [0] => "RSA PRIVATE KEY",
+            Some((version, Tag::OctetString)) if version == [1] => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey([elided])")
+    }
+}
