@@ -1,0 +1,316 @@
+//! The generator: keeps a rack's set, and takes it away when the last owner leaves.
+//!
+//! Shell: reads, has the core decide, claims, reads and has it decide again, writes in order.
+
+use std::cell::Cell;
+use std::fmt;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::certificate::CaCertificate;
+use crate::chain::CertificateChain;
+use crate::claim::{Attempt, Claimant, Lease};
+use crate::found::Found;
+use crate::parameter::{ParameterType, StoredSet};
+use crate::plan::{Plan, Refusal, Spec};
+use crate::planner;
+use crate::publication::{self, PublicationError, Write};
+use crate::rack::{Part, Rack};
+use crate::removal::{Departure, Removal, removal};
+use crate::response::GeneratorData;
+use crate::standing::Standing;
+use crate::state::State;
+use crate::store::{ParameterStore, Put, StoreError};
+use crate::world::World;
+
+/// What became of a set that was to be kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// What was done, and why.
+    pub plan: Plan,
+    /// What `Fn::GetAtt` reads.
+    pub data: GeneratorData,
+    /// What is not as it should be, but is kept all the same.
+    pub warnings: Vec<Warning>,
+}
+
+/// What is kept although it should not stay so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A private key is stored as plain text.
+    PlainKey {
+        /// The parameter's name.
+        parameter: String,
+    },
+    /// A certificate's validity has not begun.
+    NotYetValid {
+        /// The part that holds it.
+        part: Part,
+        /// Its first second.
+        not_before: OffsetDateTime,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlainKey { parameter } => write!(
+                f,
+                "the private key in {parameter} is a String, which whoever may read the account's parameters can \
+                 read; to move it, read its value, delete the parameter, and put the same value again as a \
+                 SecureString"
+            ),
+            Self::NotYetValid { part, not_before } => {
+                write!(
+                    f,
+                    "the {part} is not valid before {not_before}; is the clock right?"
+                )
+            }
+        }
+    }
+}
+
+/// Why a set was not kept or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum GeneratorError {
+    /// The event asks for what would do harm.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The plan could not be carried out; nothing was written.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store failed behind the first write.
+    #[error(
+        "{error}; {done} of {all} parameters had been written, and the next update completes them"
+    )]
+    Interrupted {
+        /// What failed.
+        error: StoreError,
+        /// How many writes were done.
+        done: usize,
+        /// How many there were to do.
+        all: usize,
+    },
+    /// Another handler is writing, and there is no time left to wait for it.
+    #[error(
+        "another invocation is writing this rack's parameters, and there is no time left to wait for it"
+    )]
+    Busy,
+}
+
+/// The generator for one rack.
+pub struct Generator<'a, S, W> {
+    store: &'a S,
+    world: &'a W,
+    rack: &'a Rack,
+    claimant: Claimant<'a, S, W>,
+    owns: &'a Cell<bool>,
+}
+
+impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
+    /// A generator for one event. `owns` is set once the store's state lists the event's resource as an owner, so
+    /// that the answer is right even to an event whose handling is broken off.
+    pub fn new(store: &'a S, world: &'a W, rack: &'a Rack, owns: &'a Cell<bool>) -> Self {
+        Self {
+            store,
+            world,
+            rack,
+            owns,
+            claimant: Claimant::new(store, world, rack),
+        }
+    }
+
+    /// Keeps the set: Create and Update.
+    pub async fn keep(&self, spec: &Spec) -> Result<Kept, GeneratorError> {
+        loop {
+            let stored = self.store.read(self.rack, &Part::ALL).await?;
+            self.note_ownership(spec, &stored);
+            let plan = planner::plan(spec, &Found::decode(&stored), self.world.now())?;
+            if plan.is_keep() {
+                return Ok(self.kept(plan, &stored));
+            }
+            // What cannot be carried out is refused before anything is claimed, and so before anything is written.
+            self.writes(&plan, spec, &stored)?;
+            let Some(lease) = self.claim(&stored).await? else {
+                continue;
+            };
+            let result = self.publish(spec, &lease).await;
+            let ended = self.claimant.end(&lease).await;
+            if let Some(kept) = result? {
+                ended?;
+                return Ok(kept);
+            }
+        }
+    }
+
+    /// Removes the set, or takes one owner off it: Delete.
+    pub async fn remove(&self, departure: &Departure) -> Result<Removal, GeneratorError> {
+        loop {
+            let stored = self.store.read(self.rack, &Part::ALL).await?;
+            let decided = removal(departure, &stored);
+            if matches!(decided, Removal::Nothing(_)) {
+                return Ok(decided);
+            }
+            if stored.is_empty() {
+                self.store.delete(self.rack).await?;
+                return Ok(decided);
+            }
+            let Some(lease) = self.claim(&stored).await? else {
+                continue;
+            };
+            let stored = self.store.read(self.rack, &Part::ALL).await?;
+            if !lease.covers_a_put(self.world.now()) {
+                continue;
+            }
+            let decided = removal(departure, &stored);
+            let result = match &decided {
+                Removal::Nothing(_) => Ok(()),
+                Removal::Everything => {
+                    self.store.delete(self.rack).await?;
+                    return Ok(decided);
+                }
+                Removal::Owner(write) => self.put(write, None).await,
+            };
+            let ended = self.claimant.end(&lease).await;
+            result?;
+            ended?;
+            return Ok(decided);
+        }
+    }
+
+    /// Becomes the only writer, or waits for a while and gives `None`.
+    async fn claim(&self, stored: &StoredSet) -> Result<Option<Lease>, GeneratorError> {
+        match self.claimant.attempt(stored).await? {
+            Attempt::Won(lease) => Ok(Some(lease)),
+            Attempt::Lost(wait) if wait < self.world.time_left() => {
+                tracing::info!(rack = self.rack.name(), "waiting for another invocation");
+                self.world.pause(wait).await;
+                Ok(None)
+            }
+            Attempt::Lost(_) => Err(GeneratorError::Busy),
+        }
+    }
+
+    /// Writes what has to be written, under a lease; `None` if the lease ran out before all was.
+    async fn publish(&self, spec: &Spec, lease: &Lease) -> Result<Option<Kept>, GeneratorError> {
+        let mut stored = self.store.read(self.rack, &Part::ALL).await?;
+        let plan = planner::plan(spec, &Found::decode(&stored), self.world.now())?;
+        let writes = self.writes(&plan, spec, &stored)?;
+        let kms_key_id = spec.properties.kms_key_id.as_deref();
+        for (done, write) in writes.iter().enumerate() {
+            if !lease.covers_a_put(self.world.now()) {
+                tracing::warn!(rack = self.rack.name(), "the claim ran out; starting again");
+                return Ok(None);
+            }
+            let all = writes.len();
+            self.put(write, kms_key_id)
+                .await
+                .map_err(|error| match done {
+                    0 => GeneratorError::Store(error),
+                    done => GeneratorError::Interrupted { error, done, all },
+                })?;
+            write.apply(&mut stored);
+            self.note_ownership(spec, &stored);
+        }
+        Ok(Some(self.kept(plan, &stored)))
+    }
+
+    fn note_ownership(&self, spec: &Spec, stored: &StoredSet) {
+        let state = stored.get(&Part::State);
+        let state = state.and_then(|state| State::decode(state.value.expose()).ok());
+        self.owns
+            .set(state.is_some_and(|state| state.is_owned_by(&spec.owner)));
+    }
+
+    fn writes(
+        &self,
+        plan: &Plan,
+        spec: &Spec,
+        stored: &StoredSet,
+    ) -> Result<Vec<Write>, PublicationError> {
+        let (now, mut mint) = (self.world.now(), self.world.mint());
+        publication::writes(plan, spec, stored, &Found::decode(stored), now, &mut mint)
+    }
+
+    async fn put(&self, write: &Write, kms_key_id: Option<&str>) -> Result<(), StoreError> {
+        let is_secure = write.parameter_type == ParameterType::SecureString;
+        let put = Put {
+            part: write.part,
+            value: &write.value,
+            parameter_type: write.parameter_type,
+            overwrite: write.exists,
+            kms_key_id: kms_key_id.filter(|_| is_secure),
+        };
+        self.store.put(self.rack, &put).await.map(drop)
+    }
+
+    fn kept(&self, plan: Plan, stored: &StoredSet) -> Kept {
+        let found = Found::decode(stored);
+        Kept {
+            plan,
+            data: data(self.rack, &found),
+            warnings: warnings(self.rack, stored, &found, self.world.now()),
+        }
+    }
+}
+
+fn warnings(rack: &Rack, stored: &StoredSet, found: &Found, now: OffsetDateTime) -> Vec<Warning> {
+    let plain = stored.iter().filter(|(part, parameter)| {
+        part.is_key() && parameter.parameter_type == ParameterType::String
+    });
+    let plain = plain.map(|(part, _)| Warning::PlainKey {
+        parameter: rack.parameter_name(*part),
+    });
+    let leaf = found.cert.iter().map(|chain| (Part::Cert, chain.leaf()));
+    let current = current_ca(found).map(|ca| (Part::CaCert, &**ca));
+    let early = leaf
+        .chain(current)
+        .filter(|(_, certificate)| certificate.not_before() > now)
+        .map(|(part, certificate)| Warning::NotYetValid {
+            part,
+            not_before: certificate.not_before(),
+        });
+    plain.chain(early).collect()
+}
+
+fn current_ca(found: &Found) -> Option<&CaCertificate> {
+    let key = found.ca_key.as_ref().ok()?;
+    found
+        .ca_cert
+        .as_ref()
+        .ok()?
+        .with_public_key(key.public_key())
+}
+
+/// The generator's attributes for a set that is as it should be; a function of the set alone, whatever the date.
+fn data(rack: &Rack, found: &Found) -> GeneratorData {
+    let date = |time: OffsetDateTime| {
+        time.truncate_to_second()
+            .format(&Rfc3339)
+            .expect("a year that X.509 can hold can be written")
+    };
+    let current = current_ca(found);
+    let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
+    let previous = Standing::previous_ca(found);
+    GeneratorData {
+        ca_cert_ssm_key: rack.parameter_name(Part::CaCert),
+        ca_key_ssm_key: rack.parameter_name(Part::CaKey),
+        cert_ssm_key: rack.parameter_name(Part::Cert),
+        key_ssm_key: rack.parameter_name(Part::Key),
+        ca_cert_sha256: current
+            .map(|ca| ca.fingerprint().to_string())
+            .unwrap_or_default(),
+        ca_cert_not_after: current.map(|ca| date(ca.not_after())).unwrap_or_default(),
+        cert_sha256: leaf
+            .map(|leaf| leaf.fingerprint().to_string())
+            .unwrap_or_default(),
+        cert_not_after: leaf.map(|leaf| date(leaf.not_after())).unwrap_or_default(),
+        previous_ca_cert_sha256: previous
+            .map(|ca| ca.fingerprint().to_string())
+            .unwrap_or_default(),
+    }
+}

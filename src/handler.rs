@@ -1,0 +1,246 @@
+//! One event from end to end, but for the network on either side: whom it is about, what is done, what is answered.
+
+use std::cell::{Cell, RefCell};
+
+use crate::event::{Event, RequestType, ResourceKind};
+use crate::generator::{Generator, GeneratorError, Kept, Warning};
+use crate::getter;
+use crate::plan::{Occasion, Spec};
+use crate::properties::{self, GeneratorProperties, GetterProperties, OldProperties};
+use crate::rack::{Part, Rack};
+use crate::removal::{Departure, Removal};
+use crate::response::{self, Data, GetterData, Response};
+use crate::state::{EventSeconds, Owner};
+use crate::store::ParameterStore;
+use crate::world::World;
+
+/// What came of an event.
+#[derive(Debug)]
+pub enum Outcome {
+    /// An answer for CloudFormation, and for people what was done.
+    Answer(Response, Report),
+    /// No answer: another invocation, perhaps of the same event, is at work, and a FAILED could overtake its SUCCESS.
+    NoAnswer(String),
+}
+
+/// What was done, for people to read.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// In words; empty where the answer says it all.
+    pub summary: String,
+    /// Whether anything that was running is cut off by it.
+    pub cuts_off: bool,
+    /// What is kept although it should not stay so.
+    pub warnings: Vec<Warning>,
+}
+
+impl Report {
+    fn of(summary: &impl ToString) -> Self {
+        Self {
+            summary: summary.to_string(),
+            ..Self::default()
+        }
+    }
+}
+
+/// How far an event's handling has come; it survives a handling that is broken off by a panic or the deadline.
+#[derive(Debug, Default)]
+pub struct Progress {
+    rack: RefCell<Option<Rack>>,
+    owns: Cell<bool>,
+}
+
+impl Progress {
+    /// FAILED, with the id that fits how far the handling has come.
+    pub fn failed(&self, event: &Event, reason: &str) -> Response {
+        let rack = self.rack.borrow();
+        let id = match (&event.physical_resource_id, &*rack) {
+            (Some(id), _) => id.clone(),
+            (None, Some(rack)) if self.owns.get() => rack.hex().to_owned(),
+            (None, rack) => response::not_created_id(event, rack.as_ref()),
+        };
+        Response::failed(event, id, reason)
+    }
+}
+
+/// Handles one event. `asked` is when CloudFormation sent it, where its URL tells.
+pub async fn handle<S: ParameterStore, W: World>(
+    event: &Event,
+    asked: Option<EventSeconds>,
+    store: &S,
+    world: &W,
+    progress: &Progress,
+) -> Outcome {
+    let failed =
+        |reason: String| Outcome::Answer(progress.failed(event, &reason), Report::default());
+    let rack = properties::rack(&event.properties);
+    *progress.rack.borrow_mut() = rack.as_ref().ok().cloned();
+    let Some(request_type) = event.request_type else {
+        return failed(format!(
+            "RequestType is {:?}; expected Create, Update or Delete",
+            event.request_type_text
+        ));
+    };
+    match (request_type, event.kind()) {
+        (RequestType::Delete, Some(ResourceKind::Generator)) => match rack {
+            Ok(rack) => remove(event, asked, &rack, store, world, progress).await,
+            Err(error) => deleted(event, Report::of(&format!("untouched: {error}"))),
+        },
+        (RequestType::Delete, _) => deleted(event, Report::of(&"untouched: nothing to remove")),
+        (_, Some(ResourceKind::Generator)) => {
+            match keep(event, request_type, asked, store, world, progress).await {
+                Ok((response, kept)) => {
+                    let report = Report {
+                        summary: kept.plan.to_string(),
+                        cuts_off: kept.plan.cuts_off(),
+                        warnings: kept.warnings,
+                    };
+                    Outcome::Answer(response, report)
+                }
+                Err(Failure::Busy(reason)) => Outcome::NoAnswer(reason),
+                Err(Failure::Reason(reason)) => failed(reason),
+            }
+        }
+        (_, Some(ResourceKind::Getter)) => match get(event, store, world).await {
+            Ok(response) => Outcome::Answer(response, Report::default()),
+            Err(reason) => failed(reason),
+        },
+        (_, None) => failed(format!(
+            "ResourceType is {:?}; expected one of {}",
+            event.resource_type,
+            ResourceKind::TYPES.map(|(name, _)| name).join(", ")
+        )),
+    }
+}
+
+enum Failure {
+    Reason(String),
+    Busy(String),
+}
+
+impl From<GeneratorError> for Failure {
+    fn from(error: GeneratorError) -> Self {
+        match error {
+            GeneratorError::Busy => Self::Busy(error.to_string()),
+            error => Self::Reason(error.to_string()),
+        }
+    }
+}
+
+async fn keep<S: ParameterStore, W: World>(
+    event: &Event,
+    request_type: RequestType,
+    asked: Option<EventSeconds>,
+    store: &S,
+    world: &W,
+    progress: &Progress,
+) -> Result<(Response, Kept), Failure> {
+    let reason = |error: &dyn ToString| Failure::Reason(error.to_string());
+    if let Some(unknown) = properties::unknown_property(&event.properties) {
+        if request_type == RequestType::Create {
+            return Err(reason(&unknown));
+        }
+        tracing::warn!(%unknown, "ignored, so that a rollback never gets stuck");
+    }
+    let properties = GeneratorProperties::parse(&event.properties).map_err(|e| reason(&e))?;
+    let rack = properties.rack.clone();
+    if !response::generator_fits(event, &rack) {
+        return Err(Failure::Reason(format!(
+            "property Rack has {} bytes; expected a name short enough for a response of {} bytes, in which its hex \
+             stands five times",
+            rack.name().len(),
+            response::MAX_BODY_BYTES
+        )));
+    }
+    let old = OldProperties::read(&event.old_properties);
+    let changes_rack = old.rack.as_ref().is_some_and(|old| *old != rack);
+    let is_adoption = request_type == RequestType::Create || changes_rack;
+    let spec = Spec {
+        properties,
+        old: if changes_rack {
+            OldProperties::default()
+        } else {
+            old
+        },
+        occasion: if is_adoption {
+            Occasion::Adoption
+        } else {
+            Occasion::Update
+        },
+        owner: Owner::new(&event.stack_id, &event.logical_resource_id),
+        asked,
+    };
+    let kept = Generator::new(store, world, &rack, &progress.owns)
+        .keep(&spec)
+        .await?;
+    let id = match &event.physical_resource_id {
+        Some(id) if !is_adoption => id.clone(),
+        _ => rack.hex().to_owned(),
+    };
+    let data = Data::Generator(kept.data.clone());
+    Ok((Response::success(event, id, Some(data)), kept))
+}
+
+async fn remove<S: ParameterStore, W: World>(
+    event: &Event,
+    asked: Option<EventSeconds>,
+    rack: &Rack,
+    store: &S,
+    world: &W,
+    progress: &Progress,
+) -> Outcome {
+    let departure = Departure {
+        owner: Owner::new(&event.stack_id, &event.logical_resource_id),
+        has_rack_id: event.physical_resource_id.as_deref() == Some(rack.hex()),
+        asked,
+    };
+    let generator = Generator::new(store, world, rack, &progress.owns);
+    match generator.remove(&departure).await {
+        Ok(removal @ Removal::Nothing(_)) => {
+            tracing::warn!(rack = rack.name(), %removal, "Delete");
+            deleted(event, Report::of(&removal))
+        }
+        Ok(removal) => deleted(event, Report::of(&removal)),
+        Err(GeneratorError::Busy) => Outcome::NoAnswer(GeneratorError::Busy.to_string()),
+        Err(error) => Outcome::Answer(
+            progress.failed(event, &error.to_string()),
+            Report::default(),
+        ),
+    }
+}
+
+fn deleted(event: &Event, report: Report) -> Outcome {
+    let id = event.physical_resource_id.clone();
+    let id = id.unwrap_or_else(|| response::not_created_id(event, None));
+    Outcome::Answer(Response::success(event, id, None), report)
+}
+
+async fn get<S: ParameterStore, W: World>(
+    event: &Event,
+    store: &S,
+    world: &W,
+) -> Result<Response, String> {
+    let properties = GetterProperties::parse(&event.properties).map_err(|e| e.to_string())?;
+    let value = getter::get(store, world, &properties)
+        .await
+        .map_err(|error| error.to_string())?;
+    let data = Data::Getter(GetterData {
+        value: value.expose().to_owned(),
+    });
+    let id = properties.rack.hex().to_owned();
+    let response = Response::success(event, id, Some(data));
+    let response = match properties.part {
+        Part::CaKey | Part::Key => response.no_echo(),
+        _ => response,
+    };
+    let bytes = response.body().len();
+    if bytes > response::MAX_BODY_BYTES {
+        return Err(format!(
+            "the response with the value of {} would take {bytes} bytes, but CloudFormation takes {}; read the \
+             parameter from SSM instead",
+            properties.rack.parameter_name(properties.part),
+            response::MAX_BODY_BYTES
+        ));
+    }
+    Ok(response)
+}

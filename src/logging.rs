@@ -1,0 +1,82 @@
+//! Log lines: this crate's at the level that is asked for, everybody else's at `info` at most.
+//!
+//! At `trace`, lambda_runtime logs raw events, and the SDK logs requests and answers: pre-signed URLs and private keys.
+//! No setting may bring those out.
+
+use std::env;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, fmt};
+
+/// The targets of this crate's own log lines.
+const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
+
+/// Starts logging to standard output, as `RUST_LOG` or `AWS_LAMBDA_LOG_LEVEL`, and `AWS_LAMBDA_LOG_FORMAT`, say.
+pub fn init() {
+    let level = env::var("RUST_LOG")
+        .or_else(|_| env::var("AWS_LAMBDA_LOG_LEVEL"))
+        .unwrap_or_default();
+    let filter = filter(&level);
+    let format = env::var("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
+    // CloudWatch has its own time stamps, and no colours.
+    let layer = fmt::layer().with_ansi(false).without_time();
+    let layer = if format.eq_ignore_ascii_case("json") {
+        layer.json().flatten_event(true).with_filter(filter).boxed()
+    } else {
+        layer.with_filter(filter).boxed()
+    };
+    // A second call, as tests may make it, changes nothing.
+    let _ = Registry::default().with(layer).try_init();
+}
+
+/// What is let through: `text` holds a level, or levels by target, as `RUST_LOG` does.
+fn filter(text: &str) -> Targets {
+    let asked: Targets = text
+        .to_lowercase()
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let asked_for = |target: &str| {
+        asked
+            .iter()
+            .find(|(name, _)| *name == target)
+            .map(|(_, level)| level)
+            .or(asked.default_level())
+    };
+    let own = asked_for(OWN_TARGET).unwrap_or(LevelFilter::INFO);
+    let others = asked.default_level().unwrap_or(LevelFilter::INFO);
+    Targets::new()
+        .with_default(others.min(LevelFilter::INFO))
+        .with_target(OWN_TARGET, own)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn only_this_crate_logs_more_than_info() {
+        for text in [
+            "trace",
+            "TRACE",
+            "lambda_runtime=trace",
+            "aws_smithy_runtime=trace,trace",
+        ] {
+            let filter = filter(text);
+            for target in ["lambda_runtime", "aws_smithy_runtime", "hyper", "reqwest"] {
+                assert!(
+                    !filter.would_enable(target, &Level::DEBUG),
+                    "{text} {target}"
+                );
+            }
+        }
+        assert!(filter("trace").would_enable(OWN_TARGET, &Level::TRACE));
+        assert!(filter("docker_tls_certgen=debug").would_enable(OWN_TARGET, &Level::DEBUG));
+        assert!(filter("").would_enable(OWN_TARGET, &Level::INFO));
+        assert!(!filter("warn").would_enable(OWN_TARGET, &Level::INFO));
+    }
+}

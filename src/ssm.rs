@@ -1,0 +1,197 @@
+//! SSM Parameter Store.
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::http::HttpResponse;
+use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::types;
+use tokio::time::{Instant, sleep};
+
+use crate::claim::PUT_LIMIT;
+use crate::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
+use crate::rack::{Part, Rack};
+use crate::store::{ParameterStore, Put, StoreAction, StoreError};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one try may take.
+const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long a read or a delete may take, its retries included.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a call is tried at most.
+const MAX_TRIES: u32 = 8;
+/// The wait before the second try; it doubles with every further one, with jitter.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// SSM refuses a write with this code while another write of the same parameter is under way. The SDK does not know
+/// that it passes.
+const TOO_MANY_UPDATES: &str = "TooManyUpdates";
+
+/// SSM Parameter Store in the account and region that the environment names.
+#[derive(Clone, Debug)]
+pub struct Ssm {
+    client: Client,
+}
+
+impl Ssm {
+    /// Takes region, credentials and endpoint from the environment, as every AWS tool does.
+    pub async fn from_env() -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(TRY_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(MAX_TRIES)
+            .with_initial_backoff(FIRST_WAIT)
+            .with_max_backoff(LONGEST_WAIT);
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .retry_config(retries)
+            .load()
+            .await;
+        Self {
+            client: Client::new(&config),
+        }
+    }
+
+    async fn try_put(
+        &self,
+        rack: &Rack,
+        put: &Put<'_>,
+        limit: Duration,
+    ) -> Result<i64, StoreError> {
+        let name = rack.parameter_name(put.part);
+        let timeouts = TimeoutConfig::builder().operation_timeout(limit).build();
+        let answer = self
+            .client
+            .put_parameter()
+            .name(&name)
+            .value(put.value.expose())
+            .r#type(match put.parameter_type {
+                ParameterType::String => types::ParameterType::String,
+                ParameterType::SecureString => types::ParameterType::SecureString,
+            })
+            .overwrite(put.overwrite)
+            .set_key_id(put.kms_key_id.map(str::to_owned))
+            .customize()
+            .config_override(aws_sdk_ssm::config::Builder::new().timeout_config(timeouts))
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.version()),
+            Err(error) => Err(store_error(StoreAction::Put, &name, &error)),
+        }
+    }
+}
+
+impl ParameterStore for Ssm {
+    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
+        let names: Vec<String> = parts
+            .iter()
+            .map(|part| rack.parameter_name(*part))
+            .collect();
+        let answer = self
+            .client
+            .get_parameters()
+            .set_names(Some(names.clone()))
+            .with_decryption(true)
+            .send()
+            .await
+            .map_err(|error| store_error(StoreAction::Get, &names.join(", "), &error))?;
+        let mut stored = StoredSet::new();
+        for parameter in answer.parameters() {
+            let part = parameter.name().and_then(|name| rack.part_named(name));
+            if let (Some(part), Some(value)) = (part, parameter.value()) {
+                stored.insert(
+                    part,
+                    StoredParameter {
+                        value: ParameterValue::from(value),
+                        parameter_type: match parameter.r#type() {
+                            Some(types::ParameterType::SecureString) => ParameterType::SecureString,
+                            _ => ParameterType::String,
+                        },
+                        version: parameter.version(),
+                    },
+                );
+            }
+        }
+        // Only what SSM itself calls invalid does not exist; a name that it passes over in silence is an error.
+        let missing = answer.invalid_parameters();
+        for (part, name) in parts.iter().zip(&names) {
+            if !stored.contains_key(part) && !missing.contains(name) {
+                return Err(StoreError::Unreachable {
+                    action: StoreAction::Get,
+                    parameter: name.clone(),
+                    message: "the answer does not mention it".to_owned(),
+                });
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError> {
+        let deadline = Instant::now() + PUT_LIMIT.unsigned_abs();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.try_put(rack, put, left).await {
+                Err(StoreError::Refused { code, .. })
+                    if code == TOO_MANY_UPDATES && Instant::now() + wait < deadline =>
+                {
+                    sleep(wait).await;
+                    wait = LONGEST_WAIT.min(wait * 2);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
+        let mut names = rack.parameter_names();
+        names.push(rack.version_track_name());
+        self.client
+            .delete_parameters()
+            .set_names(Some(names.clone()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| store_error(StoreAction::Delete, &names.join(", "), &error))
+    }
+}
+
+fn store_error<E>(
+    action: StoreAction,
+    parameter: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let parameter = parameter.to_owned();
+    match error.code() {
+        Some("ParameterAlreadyExists") => StoreError::AlreadyExists { parameter },
+        Some(code) => StoreError::Refused {
+            action,
+            parameter,
+            code: code.to_owned(),
+            message: error.message().unwrap_or("no message").to_owned(),
+        },
+        None => StoreError::Unreachable {
+            action,
+            parameter,
+            message: without_debris(&DisplayErrorContext(error).to_string()),
+        },
+    }
+}
+
+/// The SDK's text behind the last source is a Debug dump of the request or the answer: of no use, and perhaps secret.
+fn without_debris(text: &str) -> String {
+    let end = text.find(" (").unwrap_or(text.len());
+    text[..end].to_owned()
+}
