@@ -1,0 +1,227 @@
+//! `docker-tls invoke`: one event through the very same handler that the Lambda function runs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{env, fs, io};
+
+use anstream::println;
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use docker_tls_certgen::delivery::{Courier, DeliveryError};
+use docker_tls_certgen::event::Event;
+use docker_tls_certgen::folder::Folder;
+use docker_tls_certgen::handler::{self, Outcome, Progress, Report};
+use docker_tls_certgen::response::{Data, Response};
+use docker_tls_certgen::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
+use docker_tls_certgen::ssm::Ssm;
+use docker_tls_certgen::store::ParameterStore;
+use docker_tls_certgen::system::{self, SystemWorld};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
+
+/// How long an event may take, as in template.yaml.
+const TIME_LIMIT: Duration = Duration::from_mins(1);
+/// How wide the names of attributes are shown.
+const NAME_WIDTH: usize = 20;
+
+/// Run one CloudFormation event, as the Lambda function would.
+///
+/// Parameters are kept in a local folder, so nothing in AWS is touched unless --ssm is given. The response is shown,
+/// and put to the event's URL only if RESPONSE_URL_ALLOWED_HOSTS names its host.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  docker-tls invoke events/create.json
+  docker-tls invoke events/update.json
+  docker-tls invoke events/update.json --now 2126-09-01T00:00:00Z
+  docker-tls invoke events/update.json --json | jq .Data
+
+Exit code: 0 for SUCCESS, 1 for FAILED, 2 if there is no answer.")]
+pub struct Arguments {
+    /// The event, as CloudFormation sends it; see events/
+    event: PathBuf,
+    /// The folder that stands in for SSM
+    #[arg(long, value_name = "DIR", default_value = ".docker-tls")]
+    store: PathBuf,
+    /// Use SSM in the account and region of the environment
+    #[arg(long, conflicts_with = "store")]
+    ssm: bool,
+    /// The time that the clock shows, for example 2126-09-01T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    now: Option<OffsetDateTime>,
+    /// Print the response's body as it is, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "expected RFC 3339, for example 2126-09-01T00:00:00Z".to_owned())
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{}: not JSON: {error}", path.display())]
+    NotJson {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being JSON.
+        error: serde_json::Error,
+    },
+    /// Nobody could be answered.
+    #[error("{}: no ResponseURL in it, so CloudFormation could not be answered; expected an event like events/create.json", path.display())]
+    NoResponseUrl {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The handler gave no answer.
+    #[error("{0}")]
+    NotAnswered(String),
+    /// The response was not delivered.
+    #[error(transparent)]
+    NotDelivered(#[from] DeliveryError),
+}
+
+/// Runs the subcommand.
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
+    let event = read_event(&arguments.event)?;
+    let hosts = env::var("RESPONSE_URL_ALLOWED_HOSTS").unwrap_or_default();
+    let policy = ResponsePolicy {
+        allowed_hosts: ResponsePolicy::parse_allowed_hosts(&hosts),
+        ..ResponsePolicy::default()
+    };
+    let url = policy.check(&event.response_url);
+    let (response, report) = if arguments.ssm {
+        handle(arguments, &event, &url, &Ssm::from_env().await).await?
+    } else {
+        handle(
+            arguments,
+            &event,
+            &url,
+            &Folder::new(arguments.store.clone()),
+        )
+        .await?
+    };
+    let sent = match &url {
+        Ok(url) => {
+            let deadline = Instant::now() + TIME_LIMIT;
+            Courier::new()?
+                .deliver(url, &response.body(), deadline, system::jitter)
+                .await?;
+            true
+        }
+        Err(_) => false,
+    };
+    if arguments.json {
+        println!("{}", response.body());
+    } else {
+        show(arguments, &response, &report, sent);
+    }
+    Ok(if response.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+fn read_event(path: &Path) -> Result<Event, InvokeError> {
+    let text = fs::read_to_string(path).map_err(|error| InvokeError::Unreadable {
+        path: path.to_owned(),
+        error,
+    })?;
+    let event: Value = serde_json::from_str(&text).map_err(|error| InvokeError::NotJson {
+        path: path.to_owned(),
+        error,
+    })?;
+    Event::parse(event).ok_or_else(|| InvokeError::NoResponseUrl {
+        path: path.to_owned(),
+    })
+}
+
+async fn handle(
+    arguments: &Arguments,
+    event: &Event,
+    url: &Result<ResponseUrl, UrlRefusal>,
+    store: &impl ParameterStore,
+) -> Result<(Response, Report), InvokeError> {
+    let now = arguments.now.unwrap_or_else(system::system_time);
+    let world = SystemWorld::new(now, Instant::now() + TIME_LIMIT);
+    let signed_at = url.as_ref().ok().and_then(ResponseUrl::signed_at);
+    let asked = signed_at.map(OffsetDateTime::unix_timestamp);
+    match handler::handle(event, asked, store, &world, &Progress::default()).await {
+        Outcome::Answer(response, report) => Ok((response, report)),
+        Outcome::NoAnswer(reason) => Err(InvokeError::NotAnswered(reason)),
+    }
+}
+
+fn show(arguments: &Arguments, response: &Response, report: &Report, sent: bool) {
+    let (word, colour) = if response.is_success() {
+        ("SUCCESS", AnsiColor::Green)
+    } else {
+        ("FAILED", AnsiColor::Red)
+    };
+    let style = colour.on_default().bold();
+    let dim = Style::new().dimmed();
+    println!(
+        "{style}{word}{style:#}  {}",
+        response.physical_resource_id()
+    );
+    for text in response.reason().into_iter().chain([&*report.summary]) {
+        if !text.is_empty() {
+            println!("{text}");
+        }
+    }
+    for warning in &report.warnings {
+        let style = AnsiColor::Yellow.on_default().bold();
+        println!("{style}warning{style:#}: {warning}");
+    }
+    if let Some(data) = response.data() {
+        println!();
+        for (name, value) in attributes(data) {
+            println!("  {name:NAME_WIDTH$}  {value}");
+        }
+    }
+    let store = if arguments.ssm {
+        "SSM".to_owned()
+    } else {
+        arguments.store.display().to_string()
+    };
+    let sent = if sent {
+        "the response was put to the event's URL"
+    } else {
+        "the response was not sent: RESPONSE_URL_ALLOWED_HOSTS does not name its host"
+    };
+    println!("\n{dim}store: {store}; {sent}{dim:#}");
+}
+
+/// The attributes by name; a getter's value is for `--json` alone, for it may be a key.
+fn attributes(data: &Data) -> Vec<(String, String)> {
+    let attributes = match data {
+        Data::Generator(data) => serde_json::to_value(data).unwrap_or_default(),
+        Data::Getter(data) => {
+            let shown = format!("{} characters, shown by --json", data.value.len());
+            return vec![("Value".to_owned(), shown)];
+        }
+    };
+    let text = |value: &Value| match value.as_str() {
+        Some("") => "none".to_owned(),
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    };
+    let attributes = attributes.as_object().into_iter().flatten();
+    attributes
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect()
+}
