@@ -164,6 +164,15 @@ impl Plan {
         !self.writes_bundle && self.pair == PairPlan::Keep
     }
 
+    /// The previous CA, if a rotation is open afterwards.
+    fn open_anchor(&self) -> Option<&CaCertificate> {
+        match &self.anchor {
+            AnchorPlan::Current => None,
+            AnchorPlan::Former => self.former()?.certificate(),
+            AnchorPlan::Other(authority) => Some(authority),
+        }
+    }
+
     /// The CA that was the current one when the plan was made.
     pub(crate) fn former(&self) -> Option<&CurrentCa> {
         match &self.ca {
@@ -183,13 +192,18 @@ impl fmt::Display for Plan {
                 if index == 0 { ", because " } else { " and " }
             )?;
         }
-        if !self.is_keep() {
+        let is_close = |cause: &Cause| matches!(cause, Cause::Retired { .. });
+        if self.causes.iter().any(is_close) {
+            f.write_str("; as RetiredCA says, nothing runs that knows only that one")?;
+        }
+        if !self.is_keep() && !(self.action == Action::Close && !self.cuts_off()) {
             write!(f, "; {}", self.cut_off)?;
         }
-        if let AnchorPlan::Other(anchor) = &self.anchor {
+        if let Some(anchor) = self.open_anchor() {
             write!(
                 f,
-                "; a rotation is open until {}, when the previous CA {} ends",
+                "; a rotation is open until {}, when the previous CA {} ends: replace what was made before, then set \
+                 RetiredCA to it",
                 anchor.not_after().date(),
                 anchor.fingerprint()
             )?;

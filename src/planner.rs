@@ -265,7 +265,7 @@ impl Case<'_> {
             _ => None,
         };
         let bundle_causes = self.bundle_causes(current, &anchor);
-        let writes_bundle = !bundle_causes.is_empty();
+        let writes_bundle = self.closed.is_some() || !bundle_causes.is_empty();
         causes.splice(0..0, bundle_causes);
         causes.splice(
             0..0,
@@ -466,6 +466,7 @@ impl Case<'_> {
                 .filter(|authority| *authority != current)
                 .map(|authority| authority.fingerprint())
                 .filter(|authority| self.state.has_retired(authority))
+                .filter(|authority| self.closed.as_ref() != Some(authority))
                 .map(|authority| Cause::BundleHasRetired { authority }),
         );
         causes

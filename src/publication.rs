@@ -21,6 +21,7 @@ use crate::plan::{
 use crate::planner;
 use crate::private_key::PrivateKey;
 use crate::rack::Part;
+use crate::response;
 use crate::standing::CurrentCa;
 use crate::state::{AnchorRecord, State};
 
@@ -54,6 +55,19 @@ pub enum PublicationError {
         chars: usize,
         /// What to change.
         advice: &'static str,
+    },
+    /// A value would not fit the getter's response.
+    #[error(
+        "the {part} would take {bytes} bytes, but a getter's response has room for {room} with this rack's name; ask \
+         for fewer SubjectAlternativeNames, for KeyAlgorithm ECDSA_P256, or give the rack a shorter name"
+    )]
+    TooLongForGetter {
+        /// Which parameter.
+        part: Part,
+        /// How long its value would be.
+        bytes: usize,
+        /// What there is room for.
+        room: usize,
     },
     /// The resulting set would not be kept by the next event: a bug, found before any harm.
     #[error(
@@ -141,7 +155,7 @@ pub fn writes(
         write.apply(&mut result);
         writes.push(write);
     }
-    check_sizes(&writes, after.as_ref())?;
+    check_sizes(spec, &writes, after.as_ref())?;
     check_stable(spec, &result, now)?;
     Ok(writes)
 }
@@ -309,27 +323,41 @@ fn states(plan: &Plan, found: &Found, issued: &Issued) -> (Option<State>, Option
     (Some(before), Some(after))
 }
 
-fn check_sizes(writes: &[Write], state: Option<&State>) -> Result<(), PublicationError> {
-    let values = writes
-        .iter()
-        .map(|write| (write.part, write.value.expose().chars().count()));
-    let worst = state.map(|state| (Part::State, state.worst_case_chars()));
-    for (part, chars) in values.chain(worst) {
-        if chars > MAX_VALUE_CHARS {
-            let advice = match part {
-                Part::State => {
-                    "too many resources share this rack; give some of them a rack of their own"
-                }
-                _ => "ask for fewer SubjectAlternativeNames",
-            };
-            return Err(PublicationError::TooLong {
-                part,
-                chars,
-                advice,
+fn check_sizes(
+    spec: &Spec,
+    writes: &[Write],
+    state: Option<&State>,
+) -> Result<(), PublicationError> {
+    let room = response::getter_room_bytes(&spec.properties.rack);
+    for Write { part, value, .. } in writes {
+        let (chars, bytes) = (value.expose().chars().count(), value.expose().len());
+        check_parameter(*part, chars)?;
+        if Part::PUBLISHED.contains(part) && bytes > room {
+            return Err(PublicationError::TooLongForGetter {
+                part: *part,
+                bytes,
+                room,
             });
         }
     }
-    Ok(())
+    state.map_or(Ok(()), |state| {
+        check_parameter(Part::State, state.worst_case_chars())
+    })
+}
+
+fn check_parameter(part: Part, chars: usize) -> Result<(), PublicationError> {
+    if chars <= MAX_VALUE_CHARS {
+        return Ok(());
+    }
+    let advice = match part {
+        Part::State => "too many resources share this rack; give some of them a rack of their own",
+        _ => "ask for fewer SubjectAlternativeNames",
+    };
+    Err(PublicationError::TooLong {
+        part,
+        chars,
+        advice,
+    })
 }
 
 /// Rule 8: the next event must keep what this one publishes.

@@ -36,6 +36,7 @@ const NAME_WIDTH: usize = 20;
   docker-tls invoke events/create.json
   docker-tls invoke events/update.json
   docker-tls invoke events/update.json --now 2126-09-01T00:00:00Z
+  docker-tls invoke events/update.json --set RotationToken=2
   docker-tls invoke events/update.json --json | jq .Data
 
 Exit code: 0 for SUCCESS, 1 for FAILED, 2 if there is no answer.")]
@@ -48,12 +49,22 @@ pub struct Arguments {
     /// Use SSM in the account and region of the environment
     #[arg(long, conflicts_with = "store")]
     ssm: bool,
+    /// Give a property another value than the event has; may be repeated
+    #[arg(long = "set", value_name = "PROPERTY=VALUE", value_parser = parse_property)]
+    properties: Vec<(String, String)>,
     /// The time that the clock shows, for example 2126-09-01T00:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     now: Option<OffsetDateTime>,
     /// Print the response's body as it is, and nothing else
     #[arg(long)]
     json: bool,
+}
+
+fn parse_property(text: &str) -> Result<(String, String), String> {
+    let (property, value) = text
+        .split_once('=')
+        .ok_or("expected PROPERTY=VALUE, for example RotationToken=2")?;
+    Ok((property.to_owned(), value.to_owned()))
 }
 
 fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
@@ -96,7 +107,7 @@ pub enum InvokeError {
 
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
-    let event = read_event(&arguments.event)?;
+    let event = read_event(&arguments.event, &arguments.properties)?;
     let hosts = env::var("RESPONSE_URL_ALLOWED_HOSTS").unwrap_or_default();
     let policy = ResponsePolicy {
         allowed_hosts: ResponsePolicy::parse_allowed_hosts(&hosts),
@@ -136,15 +147,22 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
     })
 }
 
-fn read_event(path: &Path) -> Result<Event, InvokeError> {
+fn read_event(path: &Path, properties: &[(String, String)]) -> Result<Event, InvokeError> {
     let text = fs::read_to_string(path).map_err(|error| InvokeError::Unreadable {
         path: path.to_owned(),
         error,
     })?;
-    let event: Value = serde_json::from_str(&text).map_err(|error| InvokeError::NotJson {
+    let mut event: Value = serde_json::from_str(&text).map_err(|error| InvokeError::NotJson {
         path: path.to_owned(),
         error,
     })?;
+    if let Some(given) = event
+        .get_mut("ResourceProperties")
+        .and_then(Value::as_object_mut)
+    {
+        let set = properties.iter().cloned();
+        given.extend(set.map(|(property, value)| (property, Value::from(value))));
+    }
     Event::parse(event).ok_or_else(|| InvokeError::NoResponseUrl {
         path: path.to_owned(),
     })

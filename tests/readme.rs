@@ -1,0 +1,142 @@
+//! The README's transcripts are true: every `cargo run -- …` in it is run, in its order, in one fresh folder.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use docker_tls_certgen as _;
+
+const README: &str = include_str!("../README.md");
+const PROMPT: &str = "$ cargo run -- ";
+/// A fingerprint's hex digits.
+const FINGERPRINT_CHARS: usize = 64;
+
+/// A command of a transcript, and what it prints.
+struct Step {
+    command: String,
+    output: String,
+}
+
+fn read_steps(readme: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for block in readme.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap_or_default();
+        for part in block.split_inclusive('\n') {
+            if let Some(command) = part.strip_prefix(PROMPT) {
+                steps.push(Step {
+                    command: command.trim_end().to_owned(),
+                    output: String::new(),
+                });
+            } else if let Some(step) = steps.last_mut().filter(|_| block.starts_with(PROMPT)) {
+                step.output.push_str(part);
+            }
+        }
+    }
+    steps
+}
+
+/// Writes fingerprints as `#1`, `#2` … in the order in which they are first seen, and every date as one and the same.
+#[derive(Default)]
+struct Canonical {
+    fingerprints: HashMap<String, usize>,
+}
+
+impl Canonical {
+    fn text(&mut self, text: &str) -> String {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':');
+        let mut canonical = String::new();
+        for part in text.split_inclusive(|c| !is_word(c)) {
+            let word = part.trim_end_matches(|c| !is_word(c));
+            canonical.push_str(&self.word(word));
+            canonical.push_str(&part[word.len()..]);
+        }
+        canonical
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        let is_hex = word.chars().all(|c| c.is_ascii_hexdigit());
+        if is_hex && word.len() == FINGERPRINT_CHARS {
+            let next = self.fingerprints.len() + 1;
+            let number = self.fingerprints.entry(word.to_owned()).or_insert(next);
+            return format!("#{number}");
+        }
+        let shape: String = word
+            .chars()
+            .map(|c| if c.is_ascii_digit() { '0' } else { c })
+            .collect();
+        match shape.as_str() {
+            "0000-00-00T00:00:00Z" | "0000-00-00" => shape,
+            _ => word.to_owned(),
+        }
+    }
+
+    fn find(&self, number: usize) -> &str {
+        self.fingerprints
+            .iter()
+            .find(|(_, known)| **known == number)
+            .map(|(fingerprint, _)| fingerprint.as_str())
+            .expect("a command names only fingerprints that were shown before")
+    }
+}
+
+fn make_folder_with_events() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let events = folder.path().join("events");
+    fs::create_dir(&events).expect("a new folder");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    for event in fs::read_dir(source).expect("the folder events") {
+        let event = event.expect("an event");
+        fs::copy(event.path(), events.join(event.file_name())).expect("a copy");
+    }
+    folder
+}
+
+#[test]
+fn every_transcript_shows_what_the_tool_prints() {
+    let steps = read_steps(README);
+    assert!(steps.len() >= 5, "the README has {} steps", steps.len());
+    let folder = make_folder_with_events();
+    let (mut shown, mut printed) = (Canonical::default(), Canonical::default());
+    for step in steps {
+        let arguments: Vec<String> = shown
+            .text(&step.command)
+            .split_whitespace()
+            .map(|argument| match argument.split_once('#') {
+                Some((name, number)) => {
+                    let number = number.parse().expect("a fingerprint's number");
+                    format!("{name}{}", printed.find(number))
+                }
+                None => argument.to_owned(),
+            })
+            .collect();
+        let output = Command::new(env!("CARGO_BIN_EXE_docker-tls"))
+            .args(&arguments)
+            .current_dir(folder.path())
+            .env_remove("RESPONSE_URL_ALLOWED_HOSTS")
+            .output()
+            .expect("the tool runs");
+        let output = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(
+            printed.text(&output),
+            shown.text(&step.output),
+            "{}",
+            step.command
+        );
+    }
+}
+
+#[test]
+fn every_event_and_file_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = README.split(|c: char| c.is_whitespace() || matches!(c, '`' | '(' | ')' | ']'));
+    let is_path = |word: &&str| {
+        word.starts_with("events/") || word.starts_with("src/") || word.starts_with("LICENSE")
+    };
+    let mut seen = 0;
+    for path in words.filter(is_path) {
+        assert!(root.join(path).exists(), "{path}");
+        seen += 1;
+    }
+    assert!(seen > 5, "the README names {seen} files");
+}
