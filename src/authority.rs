@@ -10,7 +10,6 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType,
     SerialNumber, SubjectPublicKeyInfo,
 };
-use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use x509_parser::der_parser::asn1_rs::Tag;
 use x509_parser::prelude::FromDer as _;
@@ -20,6 +19,7 @@ use crate::alternative_name::SubjectAlternativeName;
 use crate::certificate::{CaCertificate, Certificate};
 use crate::private_key::{KeyAlgorithm, PrivateKey};
 use crate::standing::LostCertificate;
+use crate::timestamp::timestamp;
 
 /// How far back a validity starts, for clocks that are slow.
 const CLOCK_SKEW: Duration = Duration::hours(1);
@@ -232,10 +232,7 @@ fn name_of_generation(
     serial: &[u8; SERIAL_BYTES],
 ) -> DistinguishedName {
     let [.., a, b, c, d] = serial;
-    let time = now
-        .truncate_to_second()
-        .format(&Rfc3339)
-        .expect("a year that X.509 can hold can be written");
+    let time = timestamp(now);
     let mut name = DistinguishedName::new();
     name.push(
         DnType::CommonName,

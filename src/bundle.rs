@@ -19,7 +19,15 @@ impl TrustBundle {
 
     /// Reads a bundle block by block: what is garbage, a duplicate or no CA is skipped, and the order means nothing.
     pub fn decode(value: &str) -> Result<Self, Flaw> {
-        let text = PemText::decode(value)?;
+        Self::read(PemText::decode(value)?)
+    }
+
+    /// Reads a bundle from a PEM file.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, Flaw> {
+        Self::read(PemText::read(&String::from_utf8_lossy(pem)))
+    }
+
+    fn read(text: PemText) -> Result<Self, Flaw> {
         let mut intact = text.intact;
         let mut authorities: Vec<CaCertificate> = Vec::new();
         let mut flaw = Flaw::NoPemBlock {

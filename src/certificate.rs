@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use time::OffsetDateTime;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
-use x509_parser::x509::SubjectPublicKeyInfo;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use crate::alternative_name::SubjectAlternativeName;
 use crate::flaw::Flaw;
@@ -73,6 +73,7 @@ pub struct Certificate {
     subject: Vec<u8>,
     issuer: Vec<u8>,
     common_name: String,
+    issuer_common_name: String,
     public_key: Vec<u8>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
@@ -94,7 +95,8 @@ impl Certificate {
             fingerprint: Fingerprint::of(der),
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
-            common_name: common_name(&parsed),
+            common_name: common_name(parsed.subject()),
+            issuer_common_name: common_name(parsed.issuer()),
             public_key: parsed.public_key().raw.to_vec(),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
@@ -153,6 +155,11 @@ impl Certificate {
     /// The subject's common name, or the empty text, for people to read.
     pub fn common_name(&self) -> &str {
         &self.common_name
+    }
+
+    /// The issuer's common name, or the empty text, for people to read.
+    pub fn issuer_common_name(&self) -> &str {
+        &self.issuer_common_name
     }
 
     /// The public key as DER of a `SubjectPublicKeyInfo`.
@@ -252,10 +259,15 @@ impl std::ops::Deref for CaCertificate {
     }
 }
 
-fn common_name(parsed: &X509Certificate<'_>) -> String {
-    parsed
-        .subject()
-        .iter_common_name()
+/// The common name in a name's DER, or the empty text where there is none.
+pub fn common_name_of(name: &[u8]) -> String {
+    X509Name::from_der(name)
+        .map(|(_, name)| common_name(&name))
+        .unwrap_or_default()
+}
+
+fn common_name(name: &X509Name<'_>) -> String {
+    name.iter_common_name()
         .next()
         .and_then(|name| name.as_str().ok())
         .unwrap_or_default()

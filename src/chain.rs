@@ -56,6 +56,11 @@ impl CertificateChain {
         &self.leaf
     }
 
+    /// The certificates behind it.
+    pub fn crosses(&self) -> &[CaCertificate] {
+        &self.crosses
+    }
+
     /// Whether every block could be read and stands on lines of its own.
     pub fn is_intact(&self) -> bool {
         self.intact

@@ -30,9 +30,22 @@ struct Claim {
 }
 
 impl Claim {
+    fn stored(stored: &StoredSet) -> Option<Self> {
+        serde_json::from_str(stored.get(&Part::Claim)?.value.expose()).ok()
+    }
+
     fn encode(&self) -> ParameterValue {
         ParameterValue::from(serde_json::to_string(self).expect("texts and numbers become JSON"))
     }
+}
+
+/// Until when a claim holds that somebody has not ended; `None` if nobody holds it.
+pub fn held_until(stored: &StoredSet) -> Option<OffsetDateTime> {
+    let claim = Claim::stored(stored)?;
+    let until = i128::from(claim.until) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(until)
+        .ok()
+        .filter(|_| claim.until > 0)
 }
 
 /// One handler's attempts to be a rack's only writer.
@@ -81,8 +94,7 @@ impl<'a, S: ParameterStore, W: World> Claimant<'a, S, W> {
     pub async fn attempt(&self, read: &StoredSet) -> Result<Attempt, StoreError> {
         let now = self.world.now();
         let stored = read.get(&Part::Claim);
-        let held = stored.and_then(|stored| serde_json::from_str(stored.value.expose()).ok());
-        if let Some(Claim { nonce, until }) = held
+        if let Some(Claim { nonce, until }) = Claim::stored(read)
             && nonce != self.nonce
             && milliseconds(now) < until
         {

@@ -56,7 +56,7 @@ impl PemText {
     }
 
     /// Reads PEM text block by block; what cannot be read is left out.
-    fn read(text: &str) -> Self {
+    pub fn read(text: &str) -> Self {
         let mut blocks = Vec::new();
         let mut intact = true;
         let mut position = 0;

@@ -6,7 +6,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::parameter::{MAX_VALUE_CHARS, StoredParameter, StoredSet};
 use crate::rack::{Part, Rack};
@@ -27,6 +27,25 @@ impl Folder {
     /// A store in this folder, which is made when something is written.
     pub fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// The racks that have parameters here, by name.
+    pub fn racks(&self) -> io::Result<Vec<Rack>> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut racks: Vec<Rack> = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let hex = name
+                .to_str()
+                .and_then(|name| name.split_once("-docker-tls-"));
+            let rack = hex.and_then(|(hex, _)| Rack::from_hex(hex));
+            racks.extend(rack.filter(|rack| !racks.contains(rack)));
+        }
+        racks.sort_by(|one, other| one.name().cmp(other.name()));
+        Ok(racks)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -120,12 +139,6 @@ impl Folder {
             parameter: self.file(name).display().to_string(),
             message: error.to_string(),
         }
-    }
-}
-
-impl AsRef<Path> for Folder {
-    fn as_ref(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was found in the store, decoded but not yet judged.
 
 use crate::bundle::TrustBundle;
+use crate::certificate::CaCertificate;
 use crate::chain::CertificateChain;
 use crate::flaw::Flaw;
 use crate::parameter::StoredSet;
@@ -41,6 +42,15 @@ impl Found {
             key: part(stored, Part::Key, PrivateKey::decode),
             state: part(stored, Part::State, State::decode),
         }
+    }
+
+    /// The certificate of the CA that the CA key belongs to, if the bundle has it.
+    pub fn current_ca(&self) -> Option<&CaCertificate> {
+        let key = self.ca_key.as_ref().ok()?;
+        self.ca_cert
+            .as_ref()
+            .ok()?
+            .with_public_key(key.public_key())
     }
 
     /// Whether no certificate and no key exists.

@@ -3,12 +3,7 @@
 //! Shell: reads, has the core decide, claims, reads and has it decide again, writes in order.
 
 use std::cell::Cell;
-use std::fmt;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use crate::certificate::CaCertificate;
 use crate::chain::CertificateChain;
 use crate::claim::{Attempt, Claimant, Lease};
 use crate::found::Found;
@@ -22,6 +17,8 @@ use crate::response::GeneratorData;
 use crate::standing::Standing;
 use crate::state::State;
 use crate::store::{ParameterStore, Put, StoreError};
+use crate::timestamp::timestamp;
+use crate::warning::{self, Warning};
 use crate::world::World;
 
 /// What became of a set that was to be kept.
@@ -33,42 +30,6 @@ pub struct Kept {
     pub data: GeneratorData,
     /// What is not as it should be, but is kept all the same.
     pub warnings: Vec<Warning>,
-}
-
-/// What is kept although it should not stay so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Warning {
-    /// A private key is stored as plain text.
-    PlainKey {
-        /// The parameter's name.
-        parameter: String,
-    },
-    /// A certificate's validity has not begun.
-    NotYetValid {
-        /// The part that holds it.
-        part: Part,
-        /// Its first second.
-        not_before: OffsetDateTime,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PlainKey { parameter } => write!(
-                f,
-                "the private key in {parameter} is a String, which whoever may read the account's parameters can \
-                 read; to move it, read its value, delete the parameter, and put the same value again as a \
-                 SecureString"
-            ),
-            Self::NotYetValid { part, not_before } => {
-                write!(
-                    f,
-                    "the {part} is not valid before {not_before}; is the clock right?"
-                )
-            }
-        }
-    }
 }
 
 /// Why a set was not kept or removed.
@@ -253,47 +214,14 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
         Kept {
             plan,
             data: data(self.rack, &found),
-            warnings: warnings(self.rack, stored, &found, self.world.now()),
+            warnings: warning::warnings(self.rack, stored, &found, self.world.now()),
         }
     }
 }
 
-fn warnings(rack: &Rack, stored: &StoredSet, found: &Found, now: OffsetDateTime) -> Vec<Warning> {
-    let plain = stored.iter().filter(|(part, parameter)| {
-        part.is_key() && parameter.parameter_type == ParameterType::String
-    });
-    let plain = plain.map(|(part, _)| Warning::PlainKey {
-        parameter: rack.parameter_name(*part),
-    });
-    let leaf = found.cert.iter().map(|chain| (Part::Cert, chain.leaf()));
-    let current = current_ca(found).map(|ca| (Part::CaCert, &**ca));
-    let early = leaf
-        .chain(current)
-        .filter(|(_, certificate)| certificate.not_before() > now)
-        .map(|(part, certificate)| Warning::NotYetValid {
-            part,
-            not_before: certificate.not_before(),
-        });
-    plain.chain(early).collect()
-}
-
-fn current_ca(found: &Found) -> Option<&CaCertificate> {
-    let key = found.ca_key.as_ref().ok()?;
-    found
-        .ca_cert
-        .as_ref()
-        .ok()?
-        .with_public_key(key.public_key())
-}
-
 /// The generator's attributes for a set that is as it should be; a function of the set alone, whatever the date.
 fn data(rack: &Rack, found: &Found) -> GeneratorData {
-    let date = |time: OffsetDateTime| {
-        time.truncate_to_second()
-            .format(&Rfc3339)
-            .expect("a year that X.509 can hold can be written")
-    };
-    let current = current_ca(found);
+    let current = found.current_ca();
     let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
     let previous = Standing::previous_ca(found);
     GeneratorData {
@@ -304,11 +232,15 @@ fn data(rack: &Rack, found: &Found) -> GeneratorData {
         ca_cert_sha256: current
             .map(|ca| ca.fingerprint().to_string())
             .unwrap_or_default(),
-        ca_cert_not_after: current.map(|ca| date(ca.not_after())).unwrap_or_default(),
+        ca_cert_not_after: current
+            .map(|ca| timestamp(ca.not_after()))
+            .unwrap_or_default(),
         cert_sha256: leaf
             .map(|leaf| leaf.fingerprint().to_string())
             .unwrap_or_default(),
-        cert_not_after: leaf.map(|leaf| date(leaf.not_after())).unwrap_or_default(),
+        cert_not_after: leaf
+            .map(|leaf| timestamp(leaf.not_after()))
+            .unwrap_or_default(),
         previous_ca_cert_sha256: previous
             .map(|ca| ca.fingerprint().to_string())
             .unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::event::{Event, RequestType, ResourceKind};
-use crate::generator::{Generator, GeneratorError, Kept, Warning};
+use crate::generator::{Generator, GeneratorError, Kept};
 use crate::getter;
 use crate::plan::{Occasion, Spec};
 use crate::properties::{self, GeneratorProperties, GetterProperties, OldProperties};
@@ -12,6 +12,7 @@ use crate::removal::{Departure, Removal};
 use crate::response::{self, Data, GetterData, Response};
 use crate::state::{EventSeconds, Owner};
 use crate::store::ParameterStore;
+use crate::warning::Warning;
 use crate::world::World;
 
 /// What came of an event.

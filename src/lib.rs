@@ -43,6 +43,7 @@ pub mod chain;
 pub mod encoding;
 pub mod flaw;
 pub mod found;
+pub mod inspection;
 pub mod parameter;
 pub mod plan;
 pub mod planner;
@@ -53,6 +54,8 @@ pub mod rack;
 pub mod removal;
 pub mod standing;
 pub mod state;
+pub mod timestamp;
+pub mod warning;
 
 // The contract with CloudFormation, pure as well.
 pub mod event;

@@ -196,7 +196,8 @@ impl fmt::Display for Plan {
         if self.causes.iter().any(is_close) {
             f.write_str("; as RetiredCA says, nothing runs that knows only that one")?;
         }
-        if !self.is_keep() && !(self.action == Action::Close && !self.cuts_off()) {
+        let is_silent = matches!(self.action, Action::Keep | Action::Close);
+        if !is_silent || self.cuts_off() {
             write!(f, "; {}", self.cut_off)?;
         }
         if let Some(anchor) = self.open_anchor() {

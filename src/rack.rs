@@ -28,6 +28,17 @@ impl Rack {
         })
     }
 
+    /// A rack from the hex of its name.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let digits: Option<Vec<u8>> = hex
+            .chars()
+            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect();
+        let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+        let bytes = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]);
+        Self::new(&String::from_utf8(bytes.collect()).ok()?)
+    }
+
     /// The name as the property `Rack` gives it.
     pub fn name(&self) -> &str {
         &self.name

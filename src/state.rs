@@ -271,6 +271,11 @@ impl State {
         self.owners.contains_key(owner)
     }
 
+    /// How many owners are listed, how many tokens were seen, and how many CAs were retired.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.owners.len(), self.tokens.len(), self.retired.len())
+    }
+
     /// Whether nobody is listed.
     pub fn is_nobodys(&self) -> bool {
         self.owners.is_empty()

@@ -10,17 +10,15 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use docker_tls_certgen::delivery::{Courier, DeliveryError};
 use docker_tls_certgen::event::Event;
-use docker_tls_certgen::folder::Folder;
 use docker_tls_certgen::handler::{self, Outcome, Progress, Report};
 use docker_tls_certgen::response::{Data, Response};
 use docker_tls_certgen::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
-use docker_tls_certgen::ssm::Ssm;
-use docker_tls_certgen::store::ParameterStore;
 use docker_tls_certgen::system::{self, SystemWorld};
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
+
+use crate::store::{ClockArguments, StoreArguments};
 
 /// How long an event may take, as in template.yaml.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -43,33 +41,24 @@ Exit code: 0 for SUCCESS, 1 for FAILED, 2 if there is no answer.")]
 pub struct Arguments {
     /// The event, as CloudFormation sends it; see events/
     event: PathBuf,
-    /// The folder that stands in for SSM
-    #[arg(long, value_name = "DIR", default_value = ".docker-tls")]
-    store: PathBuf,
-    /// Use SSM in the account and region of the environment
-    #[arg(long, conflicts_with = "store")]
-    ssm: bool,
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    clock: ClockArguments,
     /// Give a property another value than the event has; may be repeated
     #[arg(long = "set", value_name = "PROPERTY=VALUE", value_parser = parse_property)]
     properties: Vec<(String, String)>,
-    /// The time that the clock shows, for example 2126-09-01T00:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    now: Option<OffsetDateTime>,
     /// Print the response's body as it is, and nothing else
     #[arg(long)]
     json: bool,
 }
 
-fn parse_property(text: &str) -> Result<(String, String), String> {
+/// Reads a value of the option `--set`.
+pub fn parse_property(text: &str) -> Result<(String, String), String> {
     let (property, value) = text
         .split_once('=')
         .ok_or("expected PROPERTY=VALUE, for example RotationToken=2")?;
     Ok((property.to_owned(), value.to_owned()))
-}
-
-fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| "expected RFC 3339, for example 2126-09-01T00:00:00Z".to_owned())
 }
 
 /// Why there is no answer.
@@ -114,17 +103,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
         ..ResponsePolicy::default()
     };
     let url = policy.check(&event.response_url);
-    let (response, report) = if arguments.ssm {
-        handle(arguments, &event, &url, &Ssm::from_env().await).await?
-    } else {
-        handle(
-            arguments,
-            &event,
-            &url,
-            &Folder::new(arguments.store.clone()),
-        )
-        .await?
-    };
+    let (response, report) = handle(arguments, &event, &url).await?;
     let sent = match &url {
         Ok(url) => {
             let deadline = Instant::now() + TIME_LIMIT;
@@ -172,13 +151,12 @@ async fn handle(
     arguments: &Arguments,
     event: &Event,
     url: &Result<ResponseUrl, UrlRefusal>,
-    store: &impl ParameterStore,
 ) -> Result<(Response, Report), InvokeError> {
-    let now = arguments.now.unwrap_or_else(system::system_time);
-    let world = SystemWorld::new(now, Instant::now() + TIME_LIMIT);
+    let store = arguments.store.open().await;
+    let world = SystemWorld::new(arguments.clock.now(), Instant::now() + TIME_LIMIT);
     let signed_at = url.as_ref().ok().and_then(ResponseUrl::signed_at);
     let asked = signed_at.map(OffsetDateTime::unix_timestamp);
-    match handler::handle(event, asked, store, &world, &Progress::default()).await {
+    match handler::handle(event, asked, &store, &world, &Progress::default()).await {
         Outcome::Answer(response, report) => Ok((response, report)),
         Outcome::NoAnswer(reason) => Err(InvokeError::NotAnswered(reason)),
     }
@@ -211,11 +189,7 @@ fn show(arguments: &Arguments, response: &Response, report: &Report, sent: bool)
             println!("  {name:NAME_WIDTH$}  {value}");
         }
     }
-    let store = if arguments.ssm {
-        "SSM".to_owned()
-    } else {
-        arguments.store.display().to_string()
-    };
+    let store = arguments.store.name();
     let sent = if sent {
         "the response was put to the event's URL"
     } else {

@@ -1,6 +1,11 @@
 //! The operator's tool.
 
+mod export;
+mod handshake;
+mod inspect;
 mod invoke;
+mod probe;
+mod store;
 
 use std::process::ExitCode;
 
@@ -16,14 +21,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Inspect(inspect::Arguments),
+    Probe(probe::Arguments),
+    Export(export::Arguments),
     Invoke(invoke::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Invoke(arguments) => invoke::run(&arguments).await,
-    };
+    match Arguments::parse().command {
+        Command::Inspect(arguments) => report(inspect::run(&arguments).await),
+        Command::Probe(arguments) => report(probe::run(&arguments).await),
+        Command::Export(arguments) => report(export::run(&arguments).await),
+        Command::Invoke(arguments) => report(invoke::run(&arguments).await),
+    }
+}
+
+fn report(result: Result<ExitCode, impl std::error::Error>) -> ExitCode {
     result.unwrap_or_else(|error| {
         let style = anstyle::AnsiColor::Red.on_default().bold();
         anstream::eprintln!("{style}error{style:#}: {error}");

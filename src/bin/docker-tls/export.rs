@@ -1,0 +1,163 @@
+//! `docker-tls export`: a rack's certificates as the docker client wants them.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstream::println;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::store::{ParameterStore as _, StoreError};
+use zeroize::Zeroizing;
+
+use crate::store::{RackError, StoreArguments};
+
+/// Permissions of the folder: its owner's alone.
+const FOLDER_MODE: u32 = 0o700;
+/// What the docker client looks for in `DOCKER_CERT_PATH`.
+const FILES: [(Part, &str); 3] = [
+    (Part::CaCert, "ca.pem"),
+    (Part::Cert, "cert.pem"),
+    (Part::Key, "key.pem"),
+];
+
+/// Write ca.pem, cert.pem and key.pem, as the docker client expects them.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  docker-tls export ~/.docker/rack-1 --rack rack-1 --ssm
+  DOCKER_CERT_PATH=~/.docker/rack-1 docker --tlsverify --host tcp://10.0.1.23:2376 ps
+
+Exit code: 0 when all three are written, 2 if not.")]
+pub struct Arguments {
+    /// The folder to write to; it is made if need be
+    dir: PathBuf,
+    /// The rack; may be left out if the store has only one
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Replace files that are there
+    #[arg(long)]
+    force: bool,
+    /// Print the paths as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why nothing, or not all, was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// No rack is meant.
+    #[error(transparent)]
+    Rack(#[from] RackError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part of the set is of no use.
+    #[error("the {part} of this rack {flaw}; see: docker-tls inspect")]
+    Flawed {
+        /// The part.
+        part: Part,
+        /// What is wrong with it.
+        flaw: String,
+    },
+    /// Certificate and key are of different pairs.
+    #[error("the certificate and the key of this rack do not match; see: docker-tls inspect")]
+    Mismatch,
+    /// A file is there already.
+    #[error("{} exists; --force replaces it", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("{}: {error}", path.display())]
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// Runs the subcommand.
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, ExportError> {
+    let store = arguments.store.open().await;
+    let rack = store.rack(arguments.rack.as_deref())?;
+    let stored = store.read(&rack, &FILES.map(|(part, _)| part)).await?;
+    check(&Found::decode(&stored))?;
+
+    let folder = &arguments.dir;
+    let unwritable = |path: &PathBuf, error| ExportError::Unwritable {
+        path: path.clone(),
+        error,
+    };
+    let paths = FILES.map(|(part, name)| (part, folder.join(name)));
+    let existing = paths
+        .iter()
+        .find(|(_, path)| fs::symlink_metadata(path).is_ok());
+    if let Some((_, path)) = existing.filter(|_| !arguments.force) {
+        return Err(ExportError::Exists { path: path.clone() });
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(folder)
+        .map_err(|error| unwritable(folder, error))?;
+    for (part, path) in &paths {
+        let value = stored.get(part).map_or("", |stored| stored.value.expose());
+        let compact: Zeroizing<String> = Zeroizing::new(value.split_ascii_whitespace().collect());
+        let pem = STANDARD.decode(compact.as_bytes()).map(Zeroizing::new);
+        let pem = pem.map_err(|_| ExportError::Flawed {
+            part: *part,
+            flaw: "is not base64".to_owned(),
+        })?;
+        write(folder, path, &pem, arguments.force).map_err(|error| unwritable(path, error))?;
+    }
+    let paths = paths.map(|(_, path)| path.display().to_string());
+    if arguments.json {
+        println!("{}", serde_json::json!({ "files": paths }));
+    } else {
+        println!("{}", paths.join("\n"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is exported must work.
+fn check(found: &Found) -> Result<(), ExportError> {
+    let flawed = |part, flaw: &docker_tls_certgen::flaw::Flaw| ExportError::Flawed {
+        part,
+        flaw: flaw.to_string(),
+    };
+    found
+        .ca_cert
+        .as_ref()
+        .map_err(|flaw| flawed(Part::CaCert, flaw))?;
+    let chain = found
+        .cert
+        .as_ref()
+        .map_err(|flaw| flawed(Part::Cert, flaw))?;
+    let key = found.key.as_ref().map_err(|flaw| flawed(Part::Key, flaw))?;
+    if chain.leaf().public_key() == key.public_key() {
+        Ok(())
+    } else {
+        Err(ExportError::Mismatch)
+    }
+}
+
+/// Written beside its place, readable by its owner alone, and then moved there: never half, never through a link.
+fn write(folder: &PathBuf, path: &PathBuf, contents: &[u8], replace: bool) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(contents)?;
+    if replace {
+        file.persist(path)?;
+    } else {
+        file.persist_noclobber(path)?;
+    }
+    Ok(())
+}

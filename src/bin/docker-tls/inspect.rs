@@ -1,0 +1,188 @@
+//! `docker-tls inspect`: what is stored, who signs whom, and what the next update would do.
+
+use std::process::ExitCode;
+
+use anstream::println;
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use docker_tls_certgen::claim;
+use docker_tls_certgen::inspection::{CertificateView, Inspection, ParameterView};
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::{Occasion, Spec};
+use docker_tls_certgen::properties::{GeneratorProperties, OldProperties, PropertyError};
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::state::{Owner, State};
+use docker_tls_certgen::store::{ParameterStore as _, StoreError};
+use docker_tls_certgen::timestamp::timestamp;
+use serde_json::{Map, Value};
+
+use crate::store::{ClockArguments, RackError, StoreArguments};
+
+/// How wide the parts' names are shown.
+const PART_WIDTH: usize = 8;
+
+/// Show what is stored for a rack, and what the next update would do.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  docker-tls inspect
+  docker-tls inspect --rack rack-1 --ssm
+  docker-tls inspect --rack rack-1 --ssm --now 2126-09-01T00:00:00Z
+  docker-tls inspect --json | jq .next.summary
+
+Exit code: 0 if the next update changes nothing, 1 if it would, 2 if that cannot be told.")]
+pub struct Arguments {
+    /// The rack; may be left out if the store has only one
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    clock: ClockArguments,
+    /// Tell what an update with this property would do; may be repeated
+    #[arg(long = "set", value_name = "PROPERTY=VALUE", value_parser = crate::invoke::parse_property)]
+    properties: Vec<(String, String)>,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// No rack is meant.
+    #[error(transparent)]
+    Rack(#[from] RackError),
+    /// A property is of no use.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Runs the subcommand.
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, InspectError> {
+    let store = arguments.store.open().await;
+    let rack = store.rack(arguments.rack.as_deref())?;
+    let given = arguments.properties.iter().cloned();
+    let mut properties: Map<String, Value> = given
+        .map(|(property, value)| (property, Value::from(value)))
+        .collect();
+    properties.insert("Rack".to_owned(), Value::from(rack.name()));
+    let spec = Spec {
+        properties: GeneratorProperties::parse(&Value::Object(properties))?,
+        old: OldProperties::default(),
+        occasion: Occasion::Update,
+        owner: Owner::new("", ""),
+        asked: None,
+    };
+    let stored = store.read(&rack, &Part::ALL).await?;
+    let inspection = Inspection::of(&spec, &stored, arguments.clock.now());
+    if arguments.json {
+        let json = serde_json::to_string_pretty(&inspection);
+        println!("{}", json.expect("texts and numbers become JSON"));
+    } else {
+        show(arguments, &inspection, &stored);
+    }
+    Ok(if inspection.next.is_due {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
+    let bold = Style::new().bold();
+    let dim = Style::new().dimmed();
+    println!(
+        "{bold}{}{bold:#}  {dim}{} in {}, {}{dim:#}",
+        inspection.rack,
+        inspection.id,
+        arguments.store.name(),
+        inspection.now
+    );
+    for parameter in &inspection.parameters {
+        println!();
+        show_parameter(parameter, stored);
+    }
+    for warning in &inspection.warnings {
+        let style = AnsiColor::Yellow.on_default().bold();
+        println!("\n{style}warning{style:#}  {warning}");
+    }
+    let style = if inspection.next.cuts_off {
+        AnsiColor::Red.on_default().bold()
+    } else if inspection.next.is_due {
+        AnsiColor::Yellow.on_default().bold()
+    } else {
+        AnsiColor::Green.on_default().bold()
+    };
+    println!("\n{style}next update{style:#}  {}", inspection.next.summary);
+}
+
+fn show_parameter(parameter: &ParameterView, stored: &StoredSet) {
+    let bad = AnsiColor::Red.on_default();
+    let part = parameter.part.suffix();
+    match (parameter.parameter_type, parameter.version, parameter.chars) {
+        (Some(kind), Some(version), Some(chars)) => {
+            println!("{part:PART_WIDTH$}  {kind}, version {version}, {chars} characters");
+        }
+        _ if Part::PUBLISHED.contains(&parameter.part) => {
+            println!("{part:PART_WIDTH$}  {bad}missing{bad:#}");
+        }
+        _ => println!("{part:PART_WIDTH$}  none"),
+    }
+    if let Some(flaw) = parameter
+        .flaw
+        .as_ref()
+        .filter(|_| parameter.version.is_some())
+    {
+        println!("  {bad}{flaw}{bad:#}");
+    }
+    for certificate in &parameter.certificates {
+        show_certificate(certificate);
+    }
+    match parameter.part {
+        Part::State => {
+            let state = stored.get(&Part::State);
+            if let Some(Ok(state)) = state.map(|state| State::decode(state.value.expose())) {
+                let (owners, tokens, retired) = state.counts();
+                let anchor = match state.anchor() {
+                    None => "no anchor",
+                    Some(anchor) if anchor.key().is_some() => "the anchor and its key",
+                    Some(_) => "the anchor without its key",
+                };
+                println!(
+                    "  {owners} owners, {tokens} tokens seen, {retired} CAs retired, {anchor}"
+                );
+            }
+        }
+        Part::Claim => match claim::held_until(stored) {
+            Some(until) => println!("  held until {}", timestamp(until)),
+            None if parameter.version.is_some() => println!("  ended"),
+            None => {}
+        },
+        _ => {}
+    }
+}
+
+fn show_certificate(certificate: &CertificateView) {
+    let CertificateView {
+        role,
+        sha256,
+        subject,
+        issuer,
+        signed_by,
+        not_before,
+        not_after,
+        days_left,
+    } = certificate;
+    let dim = Style::new().dimmed();
+    println!("  {}  {subject:?}", role.words());
+    println!("    {dim}sha256{dim:#}  {sha256}");
+    match signed_by {
+        Some(signer) if signer == sha256 => println!("    {dim}issuer{dim:#}  itself"),
+        Some(signer) => println!("    {dim}issuer{dim:#}  {issuer:?}, {signer}"),
+        None => println!("    {dim}issuer{dim:#}  {issuer:?}, which is not in the bundle"),
+    }
+    println!("    {dim}valid{dim:#}   {not_before} to {not_after}, {days_left} days left");
+}

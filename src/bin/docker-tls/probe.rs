@@ -1,0 +1,431 @@
+//! `docker-tls probe`: which CA generations the running daemons trust, and which certificate they present.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anstream::println;
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use docker_tls_certgen::bundle::TrustBundle;
+use docker_tls_certgen::certificate::{CaCertificate, Certificate};
+use docker_tls_certgen::flaw::Flaw;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::store::{ParameterStore as _, StoreError};
+use docker_tls_certgen::timestamp::timestamp;
+use futures_util::stream::{self, StreamExt as _};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::handshake::{self, HandshakeError, Told};
+use crate::store::{RackError, StoreArguments};
+
+/// The port of a Docker daemon with TLS.
+const DOCKER_PORT: u16 = 2376;
+
+/// Tell which CA generations running daemons trust, without any credential.
+///
+/// A daemon names the CAs whose clients it takes, and presents its certificate, before a client has shown anything.
+/// It has moved when it takes clients of the current CA and presents a certificate that this CA issued. When all have
+/// moved, and every launch template was made after the latest rotation, RetiredCA is safe.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  docker-tls probe 10.0.1.23 10.0.1.24:2376 --rack rack-1 --ssm
+  docker-tls probe - --ca ~/.docker/rack-1/ca.pem < hosts.txt
+  docker-tls probe - --rack rack-1 --ssm --json < hosts.txt | jq -r '.hosts[] | select(.verdict != \"moved\").host'
+
+Exit code: 0 only if all daemons have moved, 1 if not, 2 if that cannot be told.")]
+pub struct Arguments {
+    /// The daemons; without a port, 2376. A hyphen reads them from standard input, one a line
+    #[arg(required = true, value_name = "HOST[:PORT]")]
+    hosts: Vec<String>,
+    /// The rack whose CAs to compare with; may be left out if the store has only one
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
+    /// Compare with the trust bundle in this PEM file instead, the current CA first
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rack", "ssm", "store"])]
+    ca: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArguments,
+    /// How many seconds one daemon has to answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+    /// How many daemons are asked at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=512))]
+    at_once: u64,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No rack is meant.
+    #[error(transparent)]
+    Rack(#[from] RackError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no trust bundle to compare with.
+    #[error("the trust bundle {0}; see: docker-tls inspect")]
+    Bundle(Flaw),
+    /// The file with the trust bundle cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Standard input cannot be read.
+    #[error("standard input: {0}")]
+    Stdin(io::Error),
+    /// No host is left.
+    #[error("no hosts were given")]
+    NoHosts,
+    /// A host is not of the form that is expected.
+    #[error("{0:?} is not a host; expected HOST, HOST:PORT or [ADDRESS]:PORT")]
+    NotAHost(String),
+}
+
+/// What is known of one daemon.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    host: String,
+    verdict: Verdict,
+    /// Whether it takes clients of the current CA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trusts_current: Option<bool>,
+    /// The CAs whose clients it takes, by common name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trusts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presents: Option<Presented>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The certificate that a daemon presents.
+#[derive(Clone, Debug, Serialize)]
+struct Presented {
+    sha256: String,
+    subject: String,
+    issuer: String,
+    not_after: String,
+    issued_by_current: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    Moved,
+    NotYet,
+    /// It takes any client: whoever reaches it is root on its instance.
+    NotMutual,
+    Unreachable,
+}
+
+impl Verdict {
+    const ALL: [Self; 4] = [
+        Self::Moved,
+        Self::NotYet,
+        Self::NotMutual,
+        Self::Unreachable,
+    ];
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Moved => "moved",
+            Self::NotYet => "not yet",
+            Self::NotMutual => "NOT mTLS",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    fn style(self) -> Style {
+        match self {
+            Self::Moved => AnsiColor::Green.on_default(),
+            Self::NotYet => AnsiColor::Yellow.on_default(),
+            Self::NotMutual => AnsiColor::Red.on_default().bold(),
+            Self::Unreachable => AnsiColor::Red.on_default(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    current_ca: Generation,
+    moved: usize,
+    not_yet: usize,
+    not_mutual: usize,
+    unreachable: usize,
+    hosts: &'a [Finding],
+}
+
+#[derive(Serialize)]
+struct Generation {
+    sha256: String,
+    subject: String,
+}
+
+/// Runs the subcommand.
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, ProbeError> {
+    let bundle = bundle(arguments).await?;
+    let hosts = hosts(&arguments.hosts)?;
+    let limit = Duration::from_secs(arguments.timeout);
+    let at_once = usize::try_from(arguments.at_once).unwrap_or(1);
+    let progress = Progress::new(hosts.len());
+    let mut findings: Vec<(usize, Finding)> = stream::iter(hosts.iter().enumerate())
+        .map(async |(index, host)| (index, probe(host, limit, &bundle).await))
+        .buffer_unordered(at_once)
+        .inspect(|_| progress.advance())
+        .collect()
+        .await;
+    progress.clear();
+    findings.sort_by_key(|(index, _)| *index);
+    let findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
+    show(arguments.json, &bundle, &findings);
+    let all_moved = findings.iter().all(|f| f.verdict == Verdict::Moved);
+    Ok(if all_moved {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+/// The CAs to compare with; the first is the current one, as it is in every bundle that is published.
+async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ProbeError> {
+    let bundle = if let Some(path) = &arguments.ca {
+        let pem = std::fs::read(path).map_err(|error| ProbeError::Unreadable {
+            path: path.clone(),
+            error,
+        })?;
+        TrustBundle::from_pem(&pem)
+    } else {
+        let store = arguments.store.open().await;
+        let rack = store.rack(arguments.rack.as_deref())?;
+        let stored = store.read(&rack, &[Part::CaCert]).await?;
+        let value = stored.get(&Part::CaCert).ok_or(Flaw::Missing);
+        value.and_then(|stored| TrustBundle::decode(stored.value.expose()))
+    };
+    let bundle = bundle.map_err(ProbeError::Bundle)?;
+    Ok(bundle.authorities().to_vec())
+}
+
+/// A daemon's address.
+#[derive(Clone, Debug)]
+struct Host {
+    name: String,
+    port: u16,
+    text: String,
+}
+
+fn hosts(arguments: &[String]) -> Result<Vec<Host>, ProbeError> {
+    let mut texts = Vec::new();
+    for argument in arguments {
+        if argument == "-" {
+            for line in io::stdin().lock().lines() {
+                texts.push(line.map_err(ProbeError::Stdin)?);
+            }
+        } else {
+            texts.push(argument.clone());
+        }
+    }
+    let hosts: Vec<Host> = texts
+        .iter()
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty() && !text.starts_with('#'))
+        .map(|text| parse_host(text).ok_or_else(|| ProbeError::NotAHost(text.to_owned())))
+        .collect::<Result<_, _>>()?;
+    if hosts.is_empty() {
+        return Err(ProbeError::NoHosts);
+    }
+    Ok(hosts)
+}
+
+fn parse_host(text: &str) -> Option<Host> {
+    let (name, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        (address, rest.strip_prefix(':'))
+    } else {
+        match text.split_once(':') {
+            // More than one colon without brackets is an IPv6 address without a port.
+            Some((_, rest)) if rest.contains(':') => (text, None),
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        }
+    };
+    let port = port.map_or(Some(DOCKER_PORT), |port| port.parse().ok())?;
+    (!name.is_empty()).then(|| Host {
+        name: name.to_owned(),
+        port,
+        text: text.to_owned(),
+    })
+}
+
+async fn probe(host: &Host, limit: Duration, bundle: &[CaCertificate]) -> Finding {
+    let told = timeout(limit, handshake::listen(&host.name, host.port)).await;
+    match told {
+        Ok(Ok(told)) => judge(host, &told, bundle),
+        Ok(Err(error)) => unreachable_host(host, &reason(&error)),
+        Err(_) => {
+            let seconds = limit.as_secs();
+            unreachable_host(host, &format!("no answer within {seconds} s"))
+        }
+    }
+}
+
+fn reason(error: &HandshakeError) -> String {
+    match error {
+        HandshakeError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            "connection refused".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
+fn unreachable_host(host: &Host, reason: &str) -> Finding {
+    Finding {
+        host: host.text.clone(),
+        verdict: Verdict::Unreachable,
+        trusts_current: None,
+        trusts: Vec::new(),
+        presents: None,
+        reason: Some(reason.to_owned()),
+    }
+}
+
+fn judge(host: &Host, told: &Told, bundle: &[CaCertificate]) -> Finding {
+    let current = bundle.first();
+    let is_current = |subject: &[u8]| current.is_some_and(|ca| ca.subject() == subject);
+    let issued_by_current = |leaf: &Certificate| current.is_some_and(|ca| ca.has_issued(leaf));
+    let presents = told.certificate.as_ref().map(|leaf| Presented {
+        sha256: leaf.fingerprint().to_string(),
+        subject: leaf.common_name().to_owned(),
+        issuer: leaf.issuer_common_name().to_owned(),
+        not_after: timestamp(leaf.not_after()),
+        issued_by_current: issued_by_current(leaf),
+    });
+    let subjects = told.client_authorities.as_deref();
+    let trusts_current =
+        subjects.map(|subjects| subjects.iter().any(|subject| is_current(subject)));
+    let verdict = match trusts_current {
+        None => Verdict::NotMutual,
+        Some(true) if told.certificate.as_ref().is_some_and(issued_by_current) => Verdict::Moved,
+        Some(_) => Verdict::NotYet,
+    };
+    Finding {
+        host: host.text.clone(),
+        verdict,
+        trusts_current,
+        trusts: subjects
+            .unwrap_or_default()
+            .iter()
+            .map(|subject| docker_tls_certgen::certificate::common_name_of(subject))
+            .collect(),
+        presents,
+        reason: (verdict == Verdict::NotMutual).then(|| {
+            "it asks for no client certificate: whoever reaches it is root there".to_owned()
+        }),
+    }
+}
+
+fn show(json: bool, bundle: &[CaCertificate], findings: &[Finding]) {
+    let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
+    if json {
+        let summary = Summary {
+            current_ca: Generation {
+                sha256: bundle
+                    .first()
+                    .map(|ca| ca.fingerprint().to_string())
+                    .unwrap_or_default(),
+                subject: bundle
+                    .first()
+                    .map(|ca| ca.common_name().to_owned())
+                    .unwrap_or_default(),
+            },
+            moved: count(Verdict::Moved),
+            not_yet: count(Verdict::NotYet),
+            not_mutual: count(Verdict::NotMutual),
+            unreachable: count(Verdict::Unreachable),
+            hosts: findings,
+        };
+        let json = serde_json::to_string_pretty(&summary);
+        println!("{}", json.expect("texts and numbers become JSON"));
+        return;
+    }
+    let host_width = findings.iter().map(|f| f.host.len()).max().unwrap_or(0);
+    let verdict_width = Verdict::ALL
+        .map(|v| v.words().len())
+        .into_iter()
+        .max()
+        .unwrap_or(0);
+    for finding in findings {
+        let style = finding.verdict.style();
+        let details = [
+            finding.reason.clone(),
+            (!finding.trusts.is_empty()).then(|| format!("trusts {}", finding.trusts.join(", "))),
+            finding.presents.as_ref().map(|presents| {
+                format!(
+                    "presents a certificate of {} until {}",
+                    presents.issuer, presents.not_after
+                )
+            }),
+        ];
+        let details: Vec<String> = details.into_iter().flatten().collect();
+        println!(
+            "{:host_width$}  {style}{:verdict_width$}{style:#}  {}",
+            finding.host,
+            finding.verdict.words(),
+            details.join("; ")
+        );
+    }
+    let counts = Verdict::ALL
+        .map(|verdict| (count(verdict), verdict.words()))
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"));
+    let current = bundle
+        .first()
+        .map(|ca| ca.common_name())
+        .unwrap_or_default();
+    println!(
+        "\n{}; the current CA is {current:?}",
+        counts.collect::<Vec<_>>().join(", ")
+    );
+}
+
+/// How many are done, on a terminal.
+struct Progress {
+    done: std::cell::Cell<usize>,
+    all: usize,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new(all: usize) -> Self {
+        Self {
+            done: std::cell::Cell::new(0),
+            all,
+            is_shown: io::stderr().is_terminal(),
+        }
+    }
+
+    fn advance(&self) {
+        self.done.set(self.done.get() + 1);
+        if self.is_shown {
+            let mut terminal = io::stderr().lock();
+            // A progress line that cannot be shown is no reason to stop.
+            let _ = write!(terminal, "\rprobed {} of {}", self.done.get(), self.all);
+            let _ = terminal.flush();
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_shown {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Which store a command works on, and at what time.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use docker_tls_certgen::folder::Folder;
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::rack::{Part, Rack};
+use docker_tls_certgen::ssm::Ssm;
+use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
+use docker_tls_certgen::system;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+
+/// The options that every command with a store has.
+#[derive(Args)]
+pub struct StoreArguments {
+    /// The folder that stands in for SSM
+    #[arg(long, value_name = "DIR", default_value = ".docker-tls")]
+    pub store: PathBuf,
+    /// Use SSM in the account and region of the environment
+    #[arg(long, conflicts_with = "store")]
+    pub ssm: bool,
+}
+
+impl StoreArguments {
+    /// Opens the store.
+    pub async fn open(&self) -> Store {
+        if self.ssm {
+            Store::Ssm(Ssm::from_env().await)
+        } else {
+            Store::Folder(Folder::new(self.store.clone()))
+        }
+    }
+
+    /// The store as people call it.
+    pub fn name(&self) -> String {
+        if self.ssm {
+            "SSM".to_owned()
+        } else {
+            self.store.display().to_string()
+        }
+    }
+}
+
+/// The option that sets the clock.
+#[derive(Args)]
+pub struct ClockArguments {
+    /// The time that the clock shows, for example 2126-09-01T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    now: Option<OffsetDateTime>,
+}
+
+impl ClockArguments {
+    /// The time, given or the system's.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now.unwrap_or_else(system::system_time)
+    }
+}
+
+fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map(|time| time.to_offset(UtcOffset::UTC))
+        .map_err(|_| "expected RFC 3339, for example 2126-09-01T00:00:00Z".to_owned())
+}
+
+/// SSM or a folder.
+pub enum Store {
+    /// A local folder.
+    Folder(Folder),
+    /// SSM Parameter Store.
+    Ssm(Ssm),
+}
+
+impl Store {
+    /// The rack that is meant: the one that is named, or the only one of a folder.
+    pub fn rack(&self, name: Option<&str>) -> Result<Rack, RackError> {
+        if let Some(name) = name {
+            return Rack::new(name).ok_or(RackError::Empty);
+        }
+        let Self::Folder(folder) = self else {
+            return Err(RackError::NotNamed);
+        };
+        let mut racks = folder.racks().map_err(RackError::Folder)?;
+        match (racks.pop(), racks.len()) {
+            (None, _) => Err(RackError::None),
+            (Some(rack), 0) => Ok(rack),
+            (Some(last), _) => {
+                let names = racks.iter().chain([&last]).map(Rack::name);
+                Err(RackError::Several(names.collect::<Vec<_>>().join(", ")))
+            }
+        }
+    }
+}
+
+/// Why no rack is meant.
+#[derive(Debug, thiserror::Error)]
+pub enum RackError {
+    /// The name is empty.
+    #[error("--rack is empty; expected a rack's name")]
+    Empty,
+    /// SSM may have any number of racks.
+    #[error("with --ssm, --rack has to name the rack")]
+    NotNamed,
+    /// The folder has no rack.
+    #[error(
+        "there is no rack in the store; make one with: docker-tls invoke events/create.json, or name another --store"
+    )]
+    None,
+    /// The folder has several.
+    #[error("there are several racks in the store; name one by --rack: {0}")]
+    Several(String),
+    /// The folder cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Folder(std::io::Error),
+}
+
+impl ParameterStore for Store {
+    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
+        match self {
+            Self::Folder(store) => store.read(rack, parts).await,
+            Self::Ssm(store) => store.read(rack, parts).await,
+        }
+    }
+
+    async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError> {
+        match self {
+            Self::Folder(store) => store.put(rack, put).await,
+            Self::Ssm(store) => store.put(rack, put).await,
+        }
+    }
+
+    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
+        match self {
+            Self::Folder(store) => store.delete(rack).await,
+            Self::Ssm(store) => store.delete(rack).await,
+        }
+    }
+}
