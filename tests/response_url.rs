@@ -1,0 +1,364 @@
+//! Which response URLs are answered: every partition's real ones, and no trick.
+
+use docker_tls_certgen::response_url::{ResponsePolicy, UrlRefusal};
+use time::{Duration, OffsetDateTime};
+
+const ACCOUNT: &str = "012345678912";
+
+/// What is expected of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Answered,
+    NotAUrl,
+    NotVerbatim,
+    UserOrFragment,
+    NotHttps,
+    Port,
+    NotTheBucket,
+    NoStack,
+    OtherAccount,
+}
+
+use Verdict::{
+    Answered, NoStack, NotAUrl, NotHttps, NotTheBucket, NotVerbatim, OtherAccount, Port,
+    UserOrFragment,
+};
+
+fn verdict(policy: &ResponsePolicy, url: &str) -> Verdict {
+    match policy.check(url) {
+        Ok(_) => Answered,
+        Err(UrlRefusal::NotAUrl) => NotAUrl,
+        Err(UrlRefusal::NotVerbatim { .. }) => NotVerbatim,
+        Err(UrlRefusal::UserOrFragment { .. }) => UserOrFragment,
+        Err(UrlRefusal::NotHttps { .. }) => NotHttps,
+        Err(UrlRefusal::Port { .. }) => Port,
+        Err(UrlRefusal::NotTheBucket { .. }) => NotTheBucket,
+        Err(UrlRefusal::NoStack { .. }) => NoStack,
+        Err(UrlRefusal::OtherAccount { .. }) => OtherAccount,
+    }
+}
+
+fn make_policy(region: &str) -> ResponsePolicy {
+    ResponsePolicy {
+        region: region.to_owned(),
+        account: ACCOUNT.to_owned(),
+        allowed_hosts: Vec::new(),
+    }
+}
+
+/// A URL's path and query, as CloudFormation signs them for a stack of this account.
+fn make_target(partition: &str, region: &str, account: &str) -> String {
+    format!(
+        "arn%3A{partition}%3Acloudformation%3A{region}%3A{account}%3Astack/rack/c6a5e9f0-b734-11f1-8a4e-0e3f9c71d5ab\
+         %7CDockerTLSCertGenerate%7C59e2d153-64c7-4500-9d32-fe61985fb4e7?X-Amz-Algorithm=AWS4-HMAC-SHA256&\
+         X-Amz-Date=20261121T160405Z&X-Amz-Expires=7199&X-Amz-Signature=0123456789abcdef"
+    )
+}
+
+/// Checks a table for one region: a URL's beginning up to the target, its verdict, and what it is.
+#[track_caller]
+fn check_table(partition: &str, region: &str, rows: &[(&str, Verdict, &str)]) {
+    let policy = make_policy(region);
+    let target = make_target(partition, region, ACCOUNT);
+    for (beginning, expected, what) in rows {
+        let found = verdict(&policy, &format!("{beginning}{target}"));
+        assert_eq!(found, *expected, "{region}, {what}: {beginning}");
+        println!("{region:16}  {expected:?}  {beginning}  ({what})");
+    }
+}
+
+#[test]
+fn the_bucket_of_the_functions_region_is_answered_in_every_partition() {
+    for (partition, region, suffix) in [
+        ("aws", "us-east-1", "amazonaws.com"),
+        ("aws", "eu-central-1", "amazonaws.com"),
+        ("aws", "ap-southeast-5", "amazonaws.com"),
+        ("aws-us-gov", "us-gov-west-1", "amazonaws.com"),
+        ("aws-cn", "cn-north-1", "amazonaws.com.cn"),
+        ("aws-iso", "us-iso-east-1", "c2s.ic.gov"),
+        ("aws-iso-b", "us-isob-east-1", "sc2s.sgov.gov"),
+        ("aws-iso-e", "eu-isoe-west-1", "cloud.adc-e.uk"),
+        ("aws-iso-f", "us-isof-south-1", "csp.hci.ic.gov"),
+        ("aws-eusc", "eusc-de-east-1", "amazonaws.eu"),
+    ] {
+        let bucket = format!(
+            "cloudformation-custom-resource-response-{}",
+            region.replace('-', "")
+        );
+        for (beginning, what) in [
+            (
+                format!("https://{bucket}.s3.{suffix}/"),
+                "the global endpoint",
+            ),
+            (
+                format!("https://{bucket}.s3.{region}.{suffix}/"),
+                "the region's endpoint",
+            ),
+            (
+                format!("https://{bucket}.s3-{region}.{suffix}/"),
+                "the region's endpoint, old form",
+            ),
+            (
+                format!("https://s3.{region}.{suffix}/{bucket}/"),
+                "the bucket in the path",
+            ),
+        ] {
+            check_table(partition, region, &[(&beginning, Answered, what)]);
+        }
+    }
+}
+
+#[test]
+fn no_trick_gets_an_answer_sent_elsewhere() {
+    const B: &str = "cloudformation-custom-resource-response-useast1";
+    let rows: &[(String, Verdict, &str)] = &[
+        (
+            format!("http://{B}.s3.amazonaws.com/"),
+            NotHttps,
+            "not https",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.com:8443/"),
+            Port,
+            "another port",
+        ),
+        (
+            format!("https://me@{B}.s3.amazonaws.com/"),
+            UserOrFragment,
+            "a user",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.com@evil.example/"),
+            UserOrFragment,
+            "the bucket as the user of another host",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.com:x@evil.example/"),
+            UserOrFragment,
+            "the bucket as user with a password",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.com.evil.example/"),
+            NotTheBucket,
+            "the real host as a subdomain",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.com.cn/"),
+            NotTheBucket,
+            "another partition's suffix",
+        ),
+        (
+            format!("https://{B}.s3-amazonaws.com/"),
+            NotTheBucket,
+            "a look-alike domain",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.co/"),
+            NotTheBucket,
+            "a look-alike top-level domain",
+        ),
+        (
+            format!("https://{B}.s3.amаzonaws.com/"),
+            NotTheBucket,
+            "a Cyrillic letter in the host",
+        ),
+        (
+            format!("https://{B}x.s3.amazonaws.com/"),
+            NotTheBucket,
+            "a bucket with a longer name",
+        ),
+        (
+            format!("https://x{B}.s3.amazonaws.com/"),
+            NotTheBucket,
+            "a bucket with something in front",
+        ),
+        (
+            format!("https://x.{B}.s3.amazonaws.com/"),
+            NotTheBucket,
+            "a bucket with dots",
+        ),
+        (
+            "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/".to_owned(),
+            NotTheBucket,
+            "the bucket of another region",
+        ),
+        (
+            "https://my-bucket.s3.amazonaws.com/".to_owned(),
+            NotTheBucket,
+            "anybody's bucket",
+        ),
+        (
+            format!("https://{B}.s3.eu-west-1.amazonaws.com/"),
+            NotTheBucket,
+            "another region's endpoint",
+        ),
+        (
+            format!("https://{B}.s3-website-us-east-1.amazonaws.com/"),
+            NotTheBucket,
+            "a website endpoint",
+        ),
+        (
+            format!("https://{B}.s3-accelerate.amazonaws.com/"),
+            NotTheBucket,
+            "the accelerated endpoint",
+        ),
+        (
+            format!("https://evil.example/{B}/"),
+            NotTheBucket,
+            "the bucket in the path of another host",
+        ),
+        (
+            format!("https://evil.example/s3.amazonaws.com/{B}/"),
+            NotTheBucket,
+            "host and bucket in the path of another host",
+        ),
+        (
+            "https://s3.amazonaws.com/my-bucket/".to_owned(),
+            NotTheBucket,
+            "anybody's bucket in the path",
+        ),
+        (
+            format!("https://s3.amazonaws.com/x/../{B}/"),
+            NotVerbatim,
+            "dots in the path",
+        ),
+        (
+            format!("https://s3.amazonaws.com/{B}%2F"),
+            NotTheBucket,
+            "an encoded slash behind the bucket",
+        ),
+        (
+            "https://169.254.169.254/".to_owned(),
+            NotTheBucket,
+            "the metadata service",
+        ),
+        (
+            "https://127.0.0.1/".to_owned(),
+            NotTheBucket,
+            "an IPv4 address",
+        ),
+        ("https://[::1]/".to_owned(), NotTheBucket, "an IPv6 address"),
+        (
+            "https://2130706433/".to_owned(),
+            NotTheBucket,
+            "an IPv4 address as one number",
+        ),
+        (
+            "https://localhost/".to_owned(),
+            NotTheBucket,
+            "the function's own machine",
+        ),
+        (
+            format!("ftp://{B}.s3.amazonaws.com/"),
+            NotHttps,
+            "another scheme",
+        ),
+        ("file:///etc/passwd?".to_owned(), NotHttps, "a file"),
+        ("//evil.example/".to_owned(), NotAUrl, "no scheme"),
+        (
+            format!("https://{B}.s3.amazonaws.com\\@evil.example/"),
+            NotVerbatim,
+            "a backslash",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.com/\t"),
+            NotVerbatim,
+            "a tab in the path",
+        ),
+        (
+            format!("https://{B}.s3.amazonaws.com/stack/"),
+            NoStack,
+            "a path that is no stack's",
+        ),
+    ];
+    let rows: Vec<(&str, Verdict, &str)> = rows
+        .iter()
+        .map(|(beginning, expected, what)| (beginning.as_str(), *expected, *what))
+        .collect();
+    assert!(rows.len() > 30);
+    check_table("aws", "us-east-1", &rows);
+}
+
+#[test]
+fn a_stack_of_another_account_is_not_answered() {
+    let policy = make_policy("us-east-1");
+    let host = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/";
+    let other = make_target("aws", "us-east-1", "999999999999");
+    assert_eq!(verdict(&policy, &format!("{host}{other}")), OtherAccount);
+    let hidden = make_target("aws", "us-east-1", "999999999999%3A012345678912");
+    assert_eq!(verdict(&policy, &format!("{host}{hidden}")), NoStack);
+}
+
+#[test]
+fn a_function_without_a_region_answers_nobody() {
+    let policy = make_policy("");
+    let target = make_target("aws", "", ACCOUNT);
+    let url = format!("https://cloudformation-custom-resource-response-.s3.amazonaws.com/{target}");
+    assert_eq!(verdict(&policy, &url), NotTheBucket);
+}
+
+#[test]
+fn an_allowed_host_is_answered_over_http_too_and_no_other_is() {
+    let policy = ResponsePolicy {
+        allowed_hosts: ResponsePolicy::parse_allowed_hosts(" 172.17.0.1:8080 ,sink.local,"),
+        ..make_policy("us-east-1")
+    };
+    for (url, expected) in [
+        ("http://172.17.0.1:8080/answer?id=1", Answered),
+        ("https://172.17.0.1:8080/", Answered),
+        ("http://172.17.0.1:8081/", NotHttps),
+        ("https://172.17.0.1/", NotTheBucket),
+        ("http://sink.local/", Answered),
+        ("http://sink.local:99/", Answered),
+        ("http://x.sink.local/", NotHttps),
+        ("http://sink.local@evil.example/", UserOrFragment),
+        ("ftp://sink.local/", NotHttps),
+    ] {
+        assert_eq!(verdict(&policy, url), expected, "{url}");
+    }
+}
+
+#[test]
+fn the_empty_list_allows_no_host() {
+    for text in ["", " ", ",", " , "] {
+        assert_eq!(
+            ResponsePolicy::parse_allowed_hosts(text),
+            Vec::<String>::new()
+        );
+    }
+}
+
+#[test]
+fn a_url_is_put_byte_for_byte_or_not_at_all() {
+    let policy = make_policy("us-east-1");
+    let host = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com";
+    let target = make_target("aws", "us-east-1", ACCOUNT);
+    let url = policy
+        .check(&format!("{host}/{target}"))
+        .expect("CloudFormation's own URL");
+    assert_eq!(url.expose().as_str(), format!("{host}/{target}"));
+    assert!(!format!("{url:?}").contains("Signature"));
+}
+
+#[test]
+fn a_url_expires_when_its_signature_does_and_not_before() {
+    let policy = make_policy("us-east-1");
+    let host = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/";
+    let target = make_target("aws", "us-east-1", ACCOUNT);
+    let url = policy
+        .check(&format!("{host}{target}"))
+        .expect("CloudFormation's own URL");
+    let signed_at = OffsetDateTime::from_unix_timestamp(1_795_277_045).expect("a time");
+    assert_eq!(url.signed_at(), Some(signed_at));
+    let end = signed_at + Duration::seconds(7199);
+    assert!(!url.is_expired(end));
+    assert!(url.is_expired(end + Duration::seconds(1)));
+    let without_date = policy
+        .check(&format!(
+            "{host}{}?Expires=1",
+            target.split('?').next().unwrap_or_default()
+        ))
+        .expect("a URL that is signed the old way");
+    assert_eq!(without_date.signed_at(), None);
+    assert!(!without_date.is_expired(end + Duration::days(9_999)));
+}
