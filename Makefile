@@ -1,0 +1,128 @@
+# make test    everything that must be green: fetches what it needs, into target/ or by apt
+# make build   the deployable target/lambda/bootstrap.zip
+# make clean   back to a fresh checkout
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := test
+
+export CARGO_TARGET_DIR := $(CURDIR)/target
+export SAM_CLI_TELEMETRY := 0
+
+BOOTSTRAP := target/lambda/bootstrap/bootstrap
+VENV := target/venv
+# Installed under its version, so that another one is another file.
+CARGO_DENY := target/tools/cargo-deny-0.20.2
+# Amazon Linux 2023's glibc, which a bootstrap for provided.al2023 must do with.
+GLIBC := 2.34
+# The libraries that glibc consists of.
+GLIBC_LIBRARIES := ld-linux-x86-64.so.2 libc.so.6 libdl.so.2 libm.so.6 libpthread.so.0 librt.so.1
+# Commands that are called here and by the tests, each with its Debian package.
+COMMANDS := cc:build-essential objdump:binutils openssl:openssl python3:python3
+
+.PHONY: test
+test: export AWS_EC2_METADATA_DISABLED := true
+test: fmt clippy tools lint-template deny
+	cargo test --locked
+
+.PHONY: fmt
+fmt:
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: packages
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: lint-template
+lint-template: tools
+	$(VENV)/bin/cfn-lint --include-checks I -- template.yaml
+	$(VENV)/bin/sam validate --lint
+
+.PHONY: deny
+deny: packages $(CARGO_DENY)/bin/cargo-deny
+	cargo fetch --locked --target x86_64-unknown-linux-gnu
+	$(CARGO_DENY)/bin/cargo-deny --offline check bans licenses sources
+
+# Not optimised: it runs for a second, and compiles in one minute instead of several.
+$(CARGO_DENY)/bin/cargo-deny:
+	export CARGO_PROFILE_DEV_DEBUG=false
+	env -u CARGO_TARGET_DIR cargo install --locked --debug --root $(CARGO_DENY) $(subst -deny-,-deny@,$(notdir $(CARGO_DENY)))
+
+.PHONY: build
+build: check-bootstrap target/lambda/bootstrap.zip
+
+target/lambda/bootstrap.zip: $(BOOTSTRAP)
+	python3 -m zipfile -c $@ $<
+
+# Linked by zig, which brings the symbols of every glibc and a static unwinder; this machine's own linker would take
+# whatever glibc is installed here. The profile is Cargo.toml's: cargo-lambda's own would abort on a panic, and even
+# a panic owes CloudFormation a response.
+$(BOOTSTRAP): Cargo.toml Cargo.lock $(shell find src -name '*.rs') | host packages $(VENV)/requirements.txt
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo lambda build --locked --release --disable-optimizations \
+		--target x86_64-unknown-linux-gnu.$(GLIBC) --bin bootstrap --lambda-dir target/lambda
+	touch $@
+	# Where a plain `cargo build --release` would have put it, too.
+	install -D $@ target/release/bootstrap
+
+.PHONY: host
+host:
+	@if [[ "$$(uname -sm)" != 'Linux x86_64' ]]; then
+		echo "make build: this is $$(uname -sm), and template.yaml deploys what is tested: Linux x86_64." >&2
+		echo 'For arm64: cargo lambda build --release --disable-optimizations --arm64 --bin bootstrap, and Architectures: [arm64] in template.yaml.' >&2
+		exit 1
+	fi
+
+.PHONY: check-bootstrap
+check-bootstrap: $(BOOTSTRAP)
+	@glibc=$$(objdump -T $< | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+	if [[ "$$(printf '%s\n' "$$glibc" GLIBC_$(GLIBC) | sort -V | tail -n 1)" != GLIBC_$(GLIBC) ]]; then
+		echo "$<: needs $$glibc; Amazon Linux 2023 has GLIBC_$(GLIBC)" >&2
+		exit 1
+	fi
+	needed=$$(objdump -p $< | awk '$$1 == "NEEDED" { print $$2 }' | sort)
+	foreign=$$(comm -23 <(echo "$$needed") <(printf '%s\n' $(GLIBC_LIBRARIES) | sort))
+	if [[ -n "$$foreign" ]]; then
+		echo "$<: needs" $$foreign "beside glibc's own libraries" >&2
+		exit 1
+	fi
+	echo "$<: needs $$glibc of" $$needed
+
+# What `sam build` calls.
+.PHONY: build-DockerTLSCertFunction
+build-DockerTLSCertFunction: check-bootstrap
+	install -D -m 755 $(BOOTSTRAP) "$(ARTIFACTS_DIR)/bootstrap"
+
+.PHONY: tools
+tools: packages $(VENV)/requirements.txt
+
+$(VENV)/requirements.txt: tests/requirements.txt | packages
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	cp $< $@
+
+.PHONY: packages
+packages:
+	@packages=()
+	for need in $(COMMANDS); do
+		command -v "$${need%%:*}" >/dev/null || packages+=("$${need##*:}")
+	done
+	# Debian's Python comes without the module that puts pip into a venv.
+	python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+	if (( $${#packages[@]} == 0 )); then
+		exit 0
+	fi
+	if (( EUID != 0 )) || ! command -v apt-get >/dev/null; then
+		echo "make: missing on this machine: $${packages[*]}. As root, on Debian: apt-get install $${packages[*]}" >&2
+		exit 1
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq update
+	apt-get -qq install --yes --no-install-recommends "$${packages[@]}"
+
+.PHONY: clean
+clean:
+	rm -rf target .aws-sam
