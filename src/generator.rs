@@ -206,7 +206,17 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
             overwrite: write.exists,
             kms_key_id: kms_key_id.filter(|_| is_secure),
         };
-        self.store.put(self.rack, &put).await.map(drop)
+        match self.store.put(self.rack, &put).await {
+            // The SDK sends a put again whose answer was lost, and then what it made is in its own way.
+            Err(StoreError::AlreadyExists { .. }) if self.holds(write).await? => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    async fn holds(&self, write: &Write) -> Result<bool, StoreError> {
+        let stored = self.store.read(self.rack, &[write.part]).await?;
+        let stored = stored.get(&write.part);
+        Ok(stored.is_some_and(|stored| stored.value == write.value))
     }
 
     fn kept(&self, plan: Plan, stored: &StoredSet) -> Kept {

@@ -34,10 +34,11 @@ pub fn init() {
 
 /// What is let through: `text` holds a level, or levels by target, as `RUST_LOG` does.
 fn filter(text: &str) -> Targets {
-    let asked: Targets = text
-        .to_lowercase()
-        .parse()
-        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let info = || Targets::new().with_default(LevelFilter::INFO);
+    let asked: Targets = match text.trim() {
+        "" => info(),
+        text => text.to_lowercase().parse().unwrap_or_else(|_| info()),
+    };
     let asked_for = |target: &str| {
         asked
             .iter()

@@ -12,6 +12,11 @@ const PROMPT: &str = "$ cargo run -- ";
 /// A fingerprint's hex digits.
 const FINGERPRINT_CHARS: usize = 64;
 
+/// The random hex digits at the end of a generation's name.
+const NAME_END_CHARS: usize = 8;
+/// From so many digits on, a number depends on what a signature happens to be.
+const LARGE_NUMBER_CHARS: usize = 3;
+
 /// A command of a transcript, and what it prints.
 struct Step {
     command: String,
@@ -36,7 +41,8 @@ fn read_steps(readme: &str) -> Vec<Step> {
     steps
 }
 
-/// Writes fingerprints as `#1`, `#2` … in the order in which they are first seen, and every date as one and the same.
+/// Writes fingerprints and the random ends of names as `#1`, `#2` … in the order in which they are first seen, and
+/// every date and every larger number as one and the same.
 #[derive(Default)]
 struct Canonical {
     fingerprints: HashMap<String, usize>,
@@ -56,7 +62,11 @@ impl Canonical {
 
     fn word(&mut self, word: &str) -> String {
         let is_hex = word.chars().all(|c| c.is_ascii_hexdigit());
-        if is_hex && word.len() == FINGERPRINT_CHARS {
+        let is_number = word.chars().all(|c| c.is_ascii_digit());
+        if is_number && (LARGE_NUMBER_CHARS..NAME_END_CHARS).contains(&word.len()) {
+            return "000".to_owned();
+        }
+        if is_hex && [FINGERPRINT_CHARS, NAME_END_CHARS].contains(&word.len()) {
             let next = self.fingerprints.len() + 1;
             let number = self.fingerprints.entry(word.to_owned()).or_insert(next);
             return format!("#{number}");

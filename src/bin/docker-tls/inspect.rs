@@ -152,7 +152,7 @@ fn show_parameter(parameter: &ParameterView, stored: &StoredSet) {
                     Some(_) => "the anchor without its key",
                 };
                 println!(
-                    "  {owners} owners, {tokens} tokens seen, {retired} CAs retired, {anchor}"
+                    "  owners: {owners}, tokens seen: {tokens}, retired CAs: {retired}, {anchor}"
                 );
             }
         }
