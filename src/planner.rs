@@ -505,9 +505,15 @@ impl Case<'_> {
                 self.spec.occasion == Occasion::Adoption || state != State::of_a_former_owner()
             }
         };
-        let writes_state = is_new || changes_record || token != TokenPlan::None;
+        let mut writes_state =
+            is_new || changes_record || token != TokenPlan::None || self.settles(&decision);
         if writes_state && matches!(self.found.state, Err(Flaw::LaterState)) {
-            return Err(Refusal::LaterState);
+            let is_quiet = decision.action == Action::Keep && token == TokenPlan::None;
+            if !is_quiet || self.spec.occasion == Occasion::Adoption {
+                return Err(Refusal::LaterState);
+            }
+            // Properties that stay in a template must not fail an update that changes nothing else.
+            writes_state = false;
         }
         if writes_state && let Some(given) = self.stale_retired_ca() {
             state.retire(&given);
@@ -538,6 +544,16 @@ impl Case<'_> {
                 StatePlan::Keep
             },
         })
+    }
+
+    /// Whether a token that was being obeyed is seen now, for its CA issues the published leaf at last.
+    fn settles(&self, decision: &Decision) -> bool {
+        match (&decision.ca, &decision.pair) {
+            (CaPlan::Keep(CurrentCa::Stored(current)), PairPlan::Issue { .. }) => {
+                self.state.is_pending_for(&current.fingerprint())
+            }
+            _ => false,
+        }
     }
 
     /// A `RetiredCA` that was left in the template and names nothing that is stored. It is remembered when the state

@@ -293,6 +293,9 @@ fn states(plan: &Plan, found: &Found, issued: &Issued) -> (Option<State>, Option
             after.see(token.clone());
         }
     }
+    if matches!(plan.pair, PairPlan::Issue { .. }) {
+        after.settle_pending(&issued.current.fingerprint());
+    }
     match anchor {
         AnchorRecordPlan::Keep => {}
         AnchorRecordPlan::Clear => after.set_anchor(None),

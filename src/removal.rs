@@ -67,7 +67,9 @@ pub fn removal(departure: &Departure, stored: &StoredSet) -> Removal {
     let found = Found::decode(stored);
     let mut state = match found.state {
         Ok(state) => state,
-        Err(Flaw::Missing) if departure.has_rack_id => return Removal::Everything,
+        Err(Flaw::Missing) if departure.has_rack_id || has_only_a_claim(stored) => {
+            return Removal::Everything;
+        }
         Err(Flaw::Missing) => return Removal::Nothing(Untouched::NotAnOwner),
         Err(_) => return Removal::Nothing(Untouched::UnreadableState),
     };
@@ -94,4 +96,9 @@ pub fn removal(departure: &Departure, stored: &StoredSet) -> Removal {
             .map_or(ParameterType::SecureString, |state| state.parameter_type),
         exists: true,
     })
+}
+
+/// A Create that failed before its first write leaves its claim behind, which is nobody's.
+fn has_only_a_claim(stored: &StoredSet) -> bool {
+    stored.keys().eq([&Part::Claim])
 }

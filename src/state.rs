@@ -237,9 +237,16 @@ impl State {
         });
     }
 
+    /// Whether a token is being obeyed by having made this CA.
+    pub fn is_pending_for(&self, ca: &Fingerprint) -> bool {
+        self.pending.as_ref().is_some_and(|p| p.ca == ca.into())
+    }
+
     /// Takes the pending token for seen if this CA, which issued the published leaf, is the one that was made for it.
     pub fn settle_pending(&mut self, issuer_of_published: &Fingerprint) {
-        if let Some(pending) = self.pending.take_if(|p| p.ca == issuer_of_published.into()) {
+        if self.is_pending_for(issuer_of_published)
+            && let Some(pending) = self.pending.take()
+        {
             self.see(pending.token);
         }
     }
