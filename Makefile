@@ -25,6 +25,8 @@ COMMANDS := cc:build-essential objdump:binutils openssl:openssl python3:python3
 
 .PHONY: test
 test: export AWS_EC2_METADATA_DISABLED := true
+# Tests of the function wait for leases to run out more than they compute.
+test: export RUST_TEST_THREADS := 8
 test: fmt clippy tools lint-template deny
 	cargo test --locked
 

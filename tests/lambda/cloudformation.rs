@@ -1,0 +1,259 @@
+//! CloudFormation's side of a custom resource: it sends the events, and remembers what it was told.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use crate::clock;
+use crate::rig::{Exchange, Rig};
+
+/// The resource type of the generator in deployed racks.
+pub const DEPLOYED_GENERATOR: &str = "Custom::SelfSignedCertificate";
+/// The resource type of the getter in our template.
+pub const GETTER: &str = "Custom::DockerTLSCertGetter";
+/// The resource type of the getter in deployed racks.
+pub const DEPLOYED_GETTER: &str = "Custom::SelfSignedCertificateGetter";
+
+/// The stack that resources belong to unless a test says otherwise.
+pub const STACK: &str = "rack-1";
+
+/// Events as CloudFormation sends them, with all their fields: what SAM is given, too.
+const CREATE_EVENT: &str = include_str!("../../events/create.json");
+const UPDATE_EVENT: &str = include_str!("../../events/update.json");
+const DELETE_EVENT: &str = include_str!("../../events/delete.json");
+const GETTER_EVENT: &str = include_str!("../../events/getter.json");
+
+const BUCKET: &str = "cloudformation-custom-resource-response-useast1";
+
+/// A custom resource in a stack, as CloudFormation keeps it.
+pub struct Resource<'rig> {
+    rig: &'rig Rig,
+    kind: String,
+    stack: String,
+    logical_id: String,
+    physical_id: Option<String>,
+    properties: Value,
+    date: Option<OffsetDateTime>,
+}
+
+impl<'rig> Resource<'rig> {
+    /// A generator for a rack that does not exist yet.
+    pub fn generator(rig: &'rig Rig, rack: &str) -> Self {
+        Self::new(rig, CREATE_EVENT, json!({ "Rack": rack }))
+    }
+
+    /// A getter that does not exist yet.
+    pub fn getter(rig: &'rig Rig, rack: &str, parameter: &str) -> Self {
+        Self::new(
+            rig,
+            GETTER_EVENT,
+            json!({ "Rack": rack, "ParameterKey": parameter }),
+        )
+    }
+
+    /// A resource with the type, the logical id and the properties of an event, these changed.
+    fn new(rig: &'rig Rig, event: &str, changes: Value) -> Self {
+        let event = parse(event);
+        let text = |field: &str| {
+            event[field]
+                .as_str()
+                .expect("events have all fields")
+                .to_owned()
+        };
+        Self {
+            rig,
+            kind: text("ResourceType"),
+            stack: STACK.to_owned(),
+            logical_id: text("LogicalResourceId"),
+            physical_id: None,
+            properties: merged(&event["ResourceProperties"], changes),
+            date: None,
+        }
+    }
+
+    /// The same with another resource type.
+    pub fn of_type(mut self, resource_type: &str) -> Self {
+        resource_type.clone_into(&mut self.kind);
+        self
+    }
+
+    /// The same in another stack.
+    pub fn in_stack(mut self, stack: &str) -> Self {
+        stack.clone_into(&mut self.stack);
+        self
+    }
+
+    /// The same with another logical id.
+    pub fn named(mut self, logical_id: &str) -> Self {
+        logical_id.clone_into(&mut self.logical_id);
+        self
+    }
+
+    /// The same as CloudFormation has it once the resource was created by another handler.
+    pub fn existing(mut self, physical_id: &str) -> Self {
+        self.physical_id = Some(physical_id.to_owned());
+        self
+    }
+
+    /// From now on, events carry this date and not the present one.
+    pub fn set_date(&mut self, date: OffsetDateTime) {
+        self.date = Some(date);
+    }
+
+    /// From now on, events carry these properties, whatever they are.
+    pub fn set_properties(&mut self, properties: Value) {
+        self.properties = properties;
+    }
+
+    /// What CloudFormation takes for its `PhysicalResourceId`.
+    #[track_caller]
+    pub fn physical_id(&self) -> &str {
+        self.physical_id
+            .as_deref()
+            .expect("the resource was created")
+    }
+
+    /// Creates it with these properties changed, null taking one off.
+    #[track_caller]
+    pub fn create(&mut self, changes: Value) -> Exchange {
+        self.properties = merged(&self.properties, changes);
+        let exchange = self.rig.deliver(&self.create_event());
+        self.physical_id = Some(exchange.response.physical_id().to_owned());
+        exchange
+    }
+
+    /// Updates it to these properties changed, null taking one off. After a FAILED the old ones stay.
+    #[track_caller]
+    pub fn update(&mut self, changes: Value) -> Exchange {
+        let wanted = merged(&self.properties, changes);
+        let exchange = self
+            .rig
+            .deliver(&self.update_event(&wanted, &self.properties));
+        if exchange.response.status() == "SUCCESS" {
+            self.properties = wanted;
+            self.physical_id = Some(exchange.response.physical_id().to_owned());
+        }
+        exchange
+    }
+
+    /// What CloudFormation sends after an update to these changes failed, here or elsewhere in the stack: an Update
+    /// back.
+    #[track_caller]
+    pub fn roll_back(&mut self, changes: Value) -> Exchange {
+        let failed = merged(&self.properties, changes);
+        let exchange = self
+            .rig
+            .deliver(&self.update_event(&self.properties, &failed));
+        self.physical_id = Some(exchange.response.physical_id().to_owned());
+        exchange
+    }
+
+    /// Deletes it.
+    #[track_caller]
+    pub fn delete(&self) -> Exchange {
+        self.delete_as(self.physical_id())
+    }
+
+    /// Deletes what it was under another `PhysicalResourceId`.
+    #[track_caller]
+    pub fn delete_as(&self, physical_id: &str) -> Exchange {
+        self.rig.deliver(&self.delete_event(physical_id))
+    }
+
+    /// A Create that was not sent yet.
+    pub fn create_event(&self) -> Value {
+        self.event(
+            CREATE_EVENT,
+            json!({ "ResourceProperties": self.properties }),
+        )
+    }
+
+    /// An Update that was not sent yet.
+    #[track_caller]
+    pub fn update_event(&self, new: &Value, old: &Value) -> Value {
+        let fields = json!({
+            "PhysicalResourceId": self.physical_id(),
+            "ResourceProperties": new,
+            "OldResourceProperties": old,
+        });
+        self.event(UPDATE_EVENT, fields)
+    }
+
+    /// A Delete that was not sent yet.
+    pub fn delete_event(&self, physical_id: &str) -> Value {
+        let fields =
+            json!({ "PhysicalResourceId": physical_id, "ResourceProperties": self.properties });
+        self.event(DELETE_EVENT, fields)
+    }
+
+    /// An event of the kind given, made this resource's.
+    fn event(&self, kind: &str, fields: Value) -> Value {
+        let request_id = next_request_id();
+        let stack_id = stack_id(&self.stack);
+        let ours = json!({
+            "ResponseURL": self.response_url(&stack_id, &request_id),
+            "StackId": stack_id,
+            "RequestId": request_id,
+            "LogicalResourceId": self.logical_id,
+            "ResourceType": self.kind,
+        });
+        merged(&merged(&parse(kind), ours), fields)
+    }
+
+    /// A pre-signed URL as CloudFormation makes it, but for the host: the sink's.
+    fn response_url(&self, stack_id: &str, request_id: &str) -> String {
+        let date = self.date.unwrap_or_else(clock::now);
+        let day = format!(
+            "{:04}{:02}{:02}",
+            date.year(),
+            u8::from(date.month()),
+            date.day()
+        );
+        let time = format!("{:02}{:02}{:02}", date.hour(), date.minute(), date.second());
+        format!(
+            "http://{host}/{BUCKET}/{stack}%7C{logical_id}%7C{request_id}\
+             ?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={day}T{time}Z&X-Amz-SignedHeaders=host&X-Amz-Expires=7200\
+             &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F{day}%2Fus-east-1%2Fs3%2Faws4_request\
+             &X-Amz-Signature=c37a68f0c7c8d4ef0d25c6e4b21f65aa1bb45b0c1c5a2d0e8e3b7f2ac8b6a1d4",
+            host = self.rig.sink.address(),
+            // Only the colons are encoded, the slashes are the key's.
+            stack = stack_id.replace(':', "%3A"),
+            logical_id = self.logical_id,
+        )
+    }
+}
+
+/// An ARN as CloudFormation gives it to a stack of this name.
+pub fn stack_id(stack: &str) -> String {
+    format!(
+        "arn:aws:cloudformation:us-east-1:012345678912:stack/{stack}/c1f4b2a0-c6b5-11f0-8de9-0242ac120002"
+    )
+}
+
+/// An id that no other event has.
+fn next_request_id() -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("afd8d7c5-9376-4013-8b3b-{number:012x}")
+}
+
+fn parse(event: &str) -> Value {
+    serde_json::from_str(event).expect("events are JSON")
+}
+
+/// An object with the members of another added, null taking one off. Anything but two objects: the other.
+fn merged(base: &Value, changes: Value) -> Value {
+    let (Value::Object(base), Value::Object(changes)) = (base, &changes) else {
+        return changes;
+    };
+    let mut merged: Map<String, Value> = base.clone();
+    for (key, value) in changes {
+        if value.is_null() {
+            merged.remove(key);
+        } else {
+            merged.insert(key.clone(), value.clone());
+        }
+    }
+    Value::Object(merged)
+}

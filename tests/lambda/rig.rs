@@ -1,0 +1,260 @@
+//! One test's world: an account's parameters, the place for responses, and the function between them.
+
+use std::fmt::Display;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::rack::{self, Part};
+use crate::runtime_api::{FUNCTION_TIMEOUT, Function, Settings};
+use crate::sink::Sink;
+use crate::ssm::{Call, Ssm};
+
+/// A running function with a store and a sink of its own. Dropping it stops all three.
+pub struct Rig {
+    /// The function.
+    pub function: Function,
+    /// Its parameters.
+    pub ssm: Ssm,
+    /// Where its responses go.
+    pub sink: Sink,
+    _permit: Permit,
+}
+
+/// How many functions run at once at most, whatever the number of test threads: SSM's stand-in is one Python process,
+/// and calls must not queue for longer there than the function waits for an answer.
+const MAX_RIGS: usize = 24;
+
+/// One of [`MAX_RIGS`]. Nobody may wait for a second one while holding a first.
+struct Permit;
+
+static RIGS: Mutex<usize> = Mutex::new(0);
+static RIG_ENDED: Condvar = Condvar::new();
+
+impl Permit {
+    fn wait_for() -> Self {
+        let rigs = RIGS.lock().expect("no holder panics");
+        let mut rigs = RIG_ENDED
+            .wait_while(rigs, |rigs| *rigs >= MAX_RIGS)
+            .expect("no holder panics");
+        *rigs += 1;
+        Self
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *RIGS.lock().expect("no holder panics") -= 1;
+        RIG_ENDED.notify_one();
+    }
+}
+
+/// What came of one event.
+#[derive(Debug)]
+pub struct Exchange {
+    /// What CloudFormation was told.
+    pub response: Response,
+    /// What SSM was asked meanwhile.
+    pub calls: Vec<Call>,
+}
+
+/// A response as CloudFormation gets it.
+#[derive(Debug)]
+pub struct Response {
+    /// The body byte for byte.
+    pub text: String,
+    /// The body's members.
+    members: Map<String, Value>,
+}
+
+impl Rig {
+    /// Starts a function as template.yaml configures it, with an empty store.
+    pub fn start() -> Self {
+        Self::with(&Settings::default())
+    }
+
+    /// Starts a function with other settings.
+    pub fn with(settings: &Settings) -> Self {
+        let permit = Permit::wait_for();
+        let ssm = Ssm::start();
+        let sink = Sink::start();
+        Self {
+            function: Function::start(&ssm, &sink, settings),
+            ssm,
+            sink,
+            _permit: permit,
+        }
+    }
+
+    /// Sends an event, which must get exactly one response, and that to its own URL.
+    #[track_caller]
+    pub fn deliver(&self, event: &Value) -> Exchange {
+        self.deliver_within(FUNCTION_TIMEOUT, event)
+    }
+
+    /// The same with the function's deadline so far away.
+    #[track_caller]
+    pub fn deliver_within(&self, timeout: Duration, event: &Value) -> Exchange {
+        self.ssm.take_calls();
+        let outcome = self.function.invoke(timeout, event);
+        let calls = self.ssm.take_calls();
+        assert!(
+            outcome.is_ok(),
+            "the invocation failed: {outcome:?}\n{}",
+            self.function.log()
+        );
+        let uploads = self.sink.take(self.target(event));
+        assert_eq!(uploads.len(), 1, "responses to {}", event["RequestType"]);
+        assert_eq!(self.sink.targets(), [""; 0], "responses elsewhere");
+        let response = Response::parse(&uploads[0].body);
+        for member in ["RequestId", "StackId", "LogicalResourceId"] {
+            assert_eq!(response.members[member], event[member], "{member}");
+        }
+        Exchange { response, calls }
+    }
+
+    /// The path and query of an event's response URL.
+    pub fn target<'event>(&self, event: &'event Value) -> &'event str {
+        let url = event["ResponseURL"].as_str().unwrap_or_default();
+        let origin = format!("http://{}", self.sink.address());
+        url.strip_prefix(&origin)
+            .expect("the event's URL is the sink's")
+    }
+}
+
+impl Exchange {
+    /// Checks that it was a SUCCESS.
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(
+            self.response.status(),
+            "SUCCESS",
+            "{}",
+            self.response.reason()
+        );
+        self
+    }
+
+    /// Checks that it was a FAILED, for a reason that says all of this.
+    #[track_caller]
+    pub fn failed(self, mentions: &[&dyn Display]) -> Self {
+        let text = &self.response.text;
+        assert_eq!(self.response.status(), "FAILED", "{text}");
+        for mention in mentions {
+            let reason = self.response.reason();
+            assert!(
+                reason.contains(&mention.to_string()),
+                "no {mention} in: {reason}"
+            );
+        }
+        self
+    }
+
+    /// Checks that SSM was asked once, for all that there is, decrypted.
+    #[track_caller]
+    pub fn only_read(self) -> Self {
+        let actions: Vec<_> = self.calls.iter().map(|call| call.action.as_str()).collect();
+        assert_eq!(actions, ["GetParameters"]);
+        assert_eq!(self.calls[0].request["WithDecryption"], true);
+        self
+    }
+
+    /// Checks that nothing was written, nor tried to.
+    #[track_caller]
+    pub fn wrote_nothing(self) -> Self {
+        let writes: Vec<_> = self.calls.iter().filter(|call| call.is_write()).collect();
+        assert!(writes.is_empty(), "{writes:?}");
+        self
+    }
+
+    /// The parameters that were put, in order.
+    pub fn puts(&self) -> Vec<String> {
+        let puts = self
+            .calls
+            .iter()
+            .filter(|call| call.action == "PutParameter" && call.landed);
+        puts.flat_map(Call::names).collect()
+    }
+
+    /// Those of a rack's four values that were put, in order.
+    pub fn parts_put(&self, rack: &str) -> Vec<Part> {
+        let part_of = |name: &String| Part::ALL.into_iter().find(|part| part.of(rack) == *name);
+        self.puts().iter().filter_map(part_of).collect()
+    }
+
+    /// Checks that the claim was the first thing put and the last.
+    #[track_caller]
+    pub fn claimed_first_and_last(self, rack: &str) -> Self {
+        let puts = self.puts();
+        let claim = rack::claim(rack);
+        assert_eq!(puts.first(), Some(&claim), "{puts:?}");
+        assert_eq!(puts.last(), Some(&claim), "{puts:?}");
+        self
+    }
+}
+
+impl Response {
+    #[track_caller]
+    fn parse(body: &[u8]) -> Self {
+        let text = String::from_utf8(body.to_vec()).expect("the body is UTF-8");
+        let members: Map<String, Value> =
+            serde_json::from_str(&text).expect("the body is a JSON object");
+        let response = Self { text, members };
+        match response.status() {
+            "SUCCESS" => {}
+            "FAILED" => assert!(!response.reason().is_empty(), "{}", response.text),
+            status => panic!("no status of CloudFormation's: {status}"),
+        }
+        assert!(!response.physical_id().is_empty(), "{}", response.text);
+        response
+    }
+
+    /// `SUCCESS` or `FAILED`.
+    pub fn status(&self) -> &str {
+        self.text_of("Status")
+    }
+
+    /// Why it failed; empty when that is not said.
+    pub fn reason(&self) -> &str {
+        self.text_of("Reason")
+    }
+
+    /// The resource's id.
+    pub fn physical_id(&self) -> &str {
+        self.text_of("PhysicalResourceId")
+    }
+
+    /// Whether CloudFormation is to mask Data.
+    pub fn no_echo(&self) -> bool {
+        self.members.get("NoEcho").is_some_and(|flag| flag == true)
+    }
+
+    /// The keys of Data.
+    pub fn data_keys(&self) -> Vec<&str> {
+        let data = self.members.get("Data").and_then(Value::as_object);
+        data.into_iter()
+            .flat_map(Map::keys)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// One value of Data.
+    #[track_caller]
+    pub fn data(&self, key: &str) -> &str {
+        let value = self.members.get("Data").and_then(|data| data[key].as_str());
+        value.unwrap_or_else(|| panic!("no {key} in {}", self.text))
+    }
+
+    /// The body but for the value of `RequestId`.
+    pub fn without_request_id(&self) -> String {
+        self.text.replace(self.text_of("RequestId"), "")
+    }
+
+    fn text_of(&self, member: &str) -> &str {
+        self.members
+            .get(member)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}

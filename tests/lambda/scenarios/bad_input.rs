@@ -1,0 +1,236 @@
+//! Events that cannot be obeyed: FAILED, with a reason that can be acted on, and nothing written.
+
+use serde_json::{Value, json};
+
+use crate::cloudformation::Resource;
+use crate::rack::Set;
+use crate::rig::{Exchange, Rig};
+
+/// A bad property, and what the reason must say: the property, the value, and what was expected.
+fn bad_properties() -> Vec<(Value, &'static [&'static str])> {
+    vec![
+        (json!({ "Rack": null }), &["Rack"]),
+        (json!({ "Rack": "" }), &["Rack", "empty"]),
+        (json!({ "Rack": ["rack-1"] }), &["Rack", "a list"]),
+        (
+            json!({ "CAValidityDays": "soon" }),
+            &["CAValidityDays", "soon", "days"],
+        ),
+        (
+            json!({ "CAValidityDays": "0" }),
+            &["CAValidityDays", "\"0\"", "from 1"],
+        ),
+        (
+            json!({ "ValidityDays": "-5" }),
+            &["ValidityDays", "-5", "days"],
+        ),
+        (
+            json!({ "ValidityDays": "3.5" }),
+            &["ValidityDays", "3.5", "whole"],
+        ),
+        (
+            json!({ "ValidityDays": {} }),
+            &["ValidityDays", "an object"],
+        ),
+        (
+            json!({ "ValidityDays": "99999999999999999999" }),
+            &["ValidityDays", "99999999999999999999"],
+        ),
+        (
+            json!({ "RenewBeforeDays": "often" }),
+            &["RenewBeforeDays", "often", "days"],
+        ),
+        (
+            json!({ "RenewBeforeDays": "100", "ValidityDays": "200" }),
+            &["RenewBeforeDays", "100", "ValidityDays", "200", "half"],
+        ),
+        (
+            json!({ "CAValidityDays": "120" }),
+            &["RenewBeforeDays", "60", "CAValidityDays", "120", "half"],
+        ),
+        (
+            json!({ "KeyAlgorithm": "RSA_4096" }),
+            &[
+                "KeyAlgorithm",
+                "RSA_4096",
+                "ECDSA_P256",
+                "ECDSA_P384",
+                "RSA_2048",
+            ],
+        ),
+        (
+            json!({ "SubjectAlternativeNames": "localhost,*bad name*" }),
+            &["SubjectAlternativeNames", "*bad name*", "DNS"],
+        ),
+        (
+            json!({ "SubjectAlternativeNames": [["localhost"]] }),
+            &["SubjectAlternativeNames", "a list"],
+        ),
+        (
+            json!({ "RotationToken": ["now"] }),
+            &["RotationToken", "a list", "text"],
+        ),
+        (
+            json!({ "RetiredCA": "abc" }),
+            &["RetiredCA", "abc", "SHA-256"],
+        ),
+        (
+            json!({ "KeyParameterType": "StringList" }),
+            &["KeyParameterType", "StringList", "SecureString"],
+        ),
+    ]
+}
+
+#[test]
+fn create_with_a_bad_property_fails_naming_it_and_touches_nothing() {
+    let rig = Rig::start();
+    for (changes, mentions) in bad_properties() {
+        let mut generator = Resource::generator(&rig, "rack-1");
+        check_failed(generator.create(changes.clone()), mentions);
+        let id = generator.physical_id();
+        assert!(id.starts_with("not-created-"), "{changes}: {id}");
+        generator.delete().succeeded().wrote_nothing();
+    }
+    assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+#[test]
+fn update_with_a_bad_property_fails_naming_it_and_leaves_the_set() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    generator.create(json!({})).succeeded();
+    let before = Set::read(&rig.ssm, "rack-1");
+    for (changes, mentions) in bad_properties() {
+        let failed = generator.update(changes.clone());
+        assert_eq!(
+            failed.response.physical_id(),
+            generator.physical_id(),
+            "{changes}"
+        );
+        check_failed(failed, mentions);
+        generator.roll_back(changes).succeeded().only_read();
+    }
+    assert_eq!(Set::read(&rig.ssm, "rack-1"), before);
+}
+
+#[test]
+fn create_with_an_unknown_property_names_the_nearest_known_one() {
+    let rig = Rig::start();
+    for (unknown, nearest) in [
+        ("KeyAlgoritm", "KeyAlgorithm"),
+        ("CaValidityDays", "CAValidityDays"),
+        ("RetiredCa", "RetiredCA"),
+        ("rotation_token", "RotationToken"),
+        ("SubjectAltNames", "SubjectAlternativeNames"),
+    ] {
+        let mut generator = Resource::generator(&rig, "rack-1");
+        check_failed(
+            generator.create(json!({ unknown: "1" })),
+            &[unknown, nearest],
+        );
+        assert_eq!(generator.physical_id(), "not-created-7261636b2d31");
+    }
+    assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+#[test]
+fn update_and_delete_only_log_an_unknown_property() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    generator.create(json!({})).succeeded();
+    generator
+        .update(json!({ "KeyAlgoritm": "RSA_2048" }))
+        .succeeded()
+        .only_read();
+    generator.delete().succeeded();
+    assert_eq!(rig.ssm.names(), [""; 0]);
+    let log = rig.function.stop();
+    assert!(log.contains("KeyAlgoritm"), "{log}");
+}
+
+#[test]
+fn a_create_without_a_usable_rack_gets_an_id_of_its_own() {
+    let rig = Rig::start();
+    let generator = Resource::generator(&rig, "rack-1");
+    for properties in [
+        Value::Null,
+        json!("Rack"),
+        json!(["Rack"]),
+        json!(7),
+        json!({}),
+        json!({ "Rack": {} }),
+    ] {
+        let mut event = generator.create_event();
+        event["ResourceProperties"] = properties;
+        let failed = rig.deliver(&event).failed(&[&"Rack"]).wrote_nothing();
+        let request_id = event["RequestId"].as_str().expect("it is text");
+        assert_eq!(
+            failed.response.physical_id(),
+            format!("not-created-{request_id}")
+        );
+    }
+    let mut event = generator.create_event();
+    event
+        .as_object_mut()
+        .expect("it is an object")
+        .remove("ResourceProperties");
+    rig.deliver(&event)
+        .failed(&[&"ResourceProperties"])
+        .wrote_nothing();
+}
+
+#[test]
+fn an_update_to_properties_that_are_no_object_fails_and_its_rollback_does_not() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    generator.create(json!({})).succeeded();
+    for properties in [Value::Null, json!("Rack"), json!(["Rack"]), json!({})] {
+        let good = generator.create_event()["ResourceProperties"].clone();
+        let mut event = generator.update_event(&good, &good);
+        event["ResourceProperties"] = properties.clone();
+        rig.deliver(&event).failed(&[&"Rack"]).wrote_nothing();
+        let mut event = generator.update_event(&good, &good);
+        event["OldResourceProperties"] = properties;
+        rig.deliver(&event).succeeded().only_read();
+    }
+}
+
+#[test]
+fn an_unknown_resource_type_fails_naming_the_ones_that_are_served() {
+    let rig = Rig::start();
+    let mut generator =
+        Resource::generator(&rig, "rack-1").of_type("Custom::DockerTLSCertGenerator");
+    let mentions = [
+        "Custom::DockerTLSCertGenerator",
+        "Custom::DockerTLSCertGenerate",
+        "Custom::SelfSignedCertificate",
+        "Custom::DockerTLSCertGetter",
+        "Custom::SelfSignedCertificateGetter",
+    ];
+    check_failed(generator.create(json!({})), &mentions);
+    check_failed(generator.update(json!({})), &mentions);
+    generator.delete().succeeded();
+    assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+#[test]
+fn a_rack_too_long_for_a_response_is_refused_before_anything_is_written() {
+    let rig = Rig::start();
+    let long = "r".repeat(600);
+    let mut generator = Resource::generator(&rig, &long);
+    generator
+        .create(json!({}))
+        .failed(&[&"Rack"])
+        .wrote_nothing();
+    generator.delete().succeeded().wrote_nothing();
+    assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+#[track_caller]
+fn check_failed(exchange: Exchange, mentions: &[&str]) {
+    let mentions: Vec<_> = mentions
+        .iter()
+        .map(|mention| mention as &dyn std::fmt::Display)
+        .collect();
+    exchange.failed(&mentions).wrote_nothing();
+}

@@ -1,0 +1,230 @@
+//! A store that refuses every write from the k-th on, for every k: the event fails with a reason, the next one heals,
+//! and nobody who could connect is refused at any moment.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::certificates::{certificates, check_coherent, fingerprint};
+use crate::cloudformation::Resource;
+use crate::deployed;
+use crate::generation::Published;
+use crate::rack::{self, Part, Set};
+use crate::rig::Rig;
+use crate::ssm::Calls;
+
+/// What stands before the event that crashes.
+type Prepare = fn(&Rig) -> Resource<'_>;
+
+/// What the event changes, given what stands.
+type Changes = fn(&Rig) -> Value;
+
+const RACK: &str = "rack-1";
+
+fn ours(rig: &Rig) -> Resource<'_> {
+    let mut generator = Resource::generator(rig, RACK);
+    generator.create(json!({})).succeeded();
+    generator
+}
+
+fn ours_rotated(rig: &Rig) -> Resource<'_> {
+    let mut generator = ours(rig);
+    generator
+        .update(json!({ "RotationToken": "0" }))
+        .succeeded();
+    generator
+}
+
+fn ours_without_ca_key(rig: &Rig) -> Resource<'_> {
+    let generator = ours(rig);
+    rig.ssm.remove(&Part::CaKey.of(RACK));
+    generator
+}
+
+fn ours_without_key(rig: &Rig) -> Resource<'_> {
+    let generator = ours(rig);
+    rig.ssm.remove(&Part::Key.of(RACK));
+    generator
+}
+
+fn ours_with_a_short_lived_ca(rig: &Rig) -> Resource<'_> {
+    let mut generator = Resource::generator(rig, RACK);
+    let short = json!({ "CAValidityDays": "59", "RenewBeforeDays": "29" });
+    generator.create(short).succeeded();
+    generator
+}
+
+fn deployed(rig: &Rig) -> Resource<'_> {
+    let [deployed, _] = deployed::sets();
+    assert_eq!(deployed.rack, RACK);
+    deployed.install(&rig.ssm);
+    Resource::generator(rig, RACK).existing(&deployed.physical_id)
+}
+
+fn token(_: &Rig) -> Value {
+    json!({ "RotationToken": "1" })
+}
+
+fn version(_: &Rig) -> Value {
+    json!({ "Version": "2" })
+}
+
+fn default_lifetimes(_: &Rig) -> Value {
+    json!({ "CAValidityDays": null, "RenewBeforeDays": null })
+}
+
+fn close(rig: &Rig) -> Value {
+    let bundle = certificates(Set::read(&rig.ssm, RACK).value(Part::CaCert));
+    json!({ "RetiredCA": fingerprint(&bundle[1]) })
+}
+
+#[test]
+fn a_rotation_of_our_own_set_can_stop_before_any_write() {
+    check_every_crash(ours, token);
+}
+
+#[test]
+fn a_second_rotation_can_stop_before_any_write() {
+    check_every_crash(ours_rotated, token);
+}
+
+#[test]
+fn a_rotation_of_a_deployed_set_can_stop_before_any_write() {
+    check_every_crash(deployed, token);
+}
+
+#[test]
+fn a_close_can_stop_before_any_write() {
+    check_every_crash(ours_rotated, close);
+}
+
+#[test]
+fn a_renewal_of_the_ca_can_stop_before_any_write() {
+    check_every_crash(ours_with_a_short_lived_ca, default_lifetimes);
+}
+
+#[test]
+fn a_replacement_of_a_lost_ca_key_can_stop_before_any_write() {
+    check_every_crash(ours_without_ca_key, version);
+}
+
+#[test]
+fn a_replacement_of_a_lost_key_can_stop_before_any_write() {
+    check_every_crash(ours_without_key, version);
+}
+
+/// Runs an update once undisturbed to count its writes, and then once for each of them with the store refusing it.
+#[track_caller]
+fn check_every_crash(prepare: Prepare, changes: Changes) {
+    let writes = {
+        let rig = Rig::start();
+        let mut generator = prepare(&rig);
+        generator.update(changes(&rig)).succeeded().puts().len()
+    };
+    assert!(writes > 2, "{writes}");
+    let mut cases = Vec::new();
+    for passing in 0..writes {
+        for recovery in [Recovery::SameAgain, Recovery::RollbackFirst] {
+            cases.push((
+                format!("{passing} of {writes} writes, then {recovery:?}"),
+                (passing, recovery),
+            ));
+        }
+    }
+    side_by_side(cases, |(passing, recovery)| {
+        check_crash(prepare, changes, passing, recovery);
+    });
+}
+
+/// Runs named cases at the same time: every crash leaves a claim behind, which the next event waits out.
+#[track_caller]
+fn side_by_side<Case: Send>(cases: Vec<(String, Case)>, check: impl Fn(Case) + Sync) {
+    let check = &check;
+    thread::scope(|scope| {
+        for (name, case) in cases {
+            let named = thread::Builder::new().name(name);
+            named
+                .spawn_scoped(scope, move || check(case))
+                .expect("there is room for a thread");
+        }
+    });
+}
+
+/// What comes after the failed update.
+#[derive(Clone, Copy, Debug)]
+enum Recovery {
+    /// The same update again.
+    SameAgain,
+    /// What CloudFormation does by itself: an update back. The operator tries again then.
+    RollbackFirst,
+}
+
+fn check_crash(prepare: Prepare, changes: Changes, passing: usize, recovery: Recovery) {
+    let rig = Rig::start();
+    let mut generator = prepare(&rig);
+    let changes = changes(&rig);
+    let read = || Set::read(&rig.ssm, RACK);
+    let mut all = Published::default();
+    all.add(&read());
+
+    rig.ssm.refuse(Calls::Writes, passing);
+    let crashed = generator.update(changes.clone());
+    rig.ssm.recover();
+    crashed.failed(&[&"PutParameter", &"AccessDenied"]);
+    all.add(&read());
+    all.check_all_connect();
+
+    if let Recovery::RollbackFirst = recovery {
+        generator.roll_back(changes.clone()).succeeded();
+        all.add(&read());
+        all.check_all_connect();
+    }
+    generator.update(changes).succeeded();
+    let healed = read();
+    check_coherent(&healed);
+    all.add(&healed);
+    all.check_all_connect();
+    generator
+        .update(json!({ "Version": "9" }))
+        .succeeded()
+        .only_read();
+    assert_eq!(read(), healed);
+}
+
+#[test]
+fn a_create_can_stop_before_any_write_and_leaves_nothing_that_its_delete_does_not_remove() {
+    let writes = {
+        let rig = Rig::start();
+        Resource::generator(&rig, RACK)
+            .create(json!({}))
+            .succeeded()
+            .puts()
+            .len()
+    };
+    let cases = (0..writes).map(|passing| (format!("{passing} of {writes} writes"), passing));
+    side_by_side(cases.collect(), check_create_crash);
+}
+
+fn check_create_crash(passing: usize) {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, RACK);
+    rig.ssm.refuse(Calls::Writes, passing);
+    let crashed = generator.create(json!({}));
+    rig.ssm.recover();
+    crashed.failed(&[&"PutParameter", &"AccessDenied"]);
+    let owned = rig.ssm.read(&rack::state(RACK)).is_some();
+    let expected = if owned {
+        "7261636b2d31"
+    } else {
+        "not-created-7261636b2d31"
+    };
+    assert_eq!(generator.physical_id(), expected);
+    generator.delete().succeeded();
+    assert_eq!(rig.ssm.names(), [""; 0]);
+    generator.create(json!({})).succeeded();
+    check_coherent(&Set::read(&rig.ssm, RACK));
+    generator
+        .update(json!({ "Version": "2" }))
+        .succeeded()
+        .only_read();
+}

@@ -1,0 +1,70 @@
+//! The response's way to CloudFormation.
+
+use serde_json::{Value, json};
+
+use crate::cloudformation::Resource;
+use crate::http::{Answer, Reply};
+use crate::rig::Rig;
+use crate::runtime_api::FUNCTION_TIMEOUT;
+
+fn status(status: u16) -> Reply {
+    Reply::Answer(Answer::new(status, ""))
+}
+
+/// A Create for a sink that follows a script: whether the invocation was a success, and the bodies that arrived.
+fn deliver(script: impl IntoIterator<Item = Reply>) -> (bool, Vec<Vec<u8>>) {
+    let rig = Rig::start();
+    rig.sink.script(script);
+    let event: Value = Resource::generator(&rig, "rack-1").create_event();
+    let outcome = rig.function.invoke(FUNCTION_TIMEOUT, &event);
+    // Taken by its target byte for byte.
+    let uploads = rig.sink.take(rig.target(&event));
+    (
+        outcome.is_ok(),
+        uploads.into_iter().map(|upload| upload.body).collect(),
+    )
+}
+
+#[test]
+fn any_2xx_is_delivered() {
+    for code in [200, 201, 204] {
+        let (ok, bodies) = deliver([status(code)]);
+        assert!(ok, "{code}");
+        assert_eq!(bodies.len(), 1, "{code}");
+    }
+}
+
+#[test]
+fn what_passes_is_tried_again_with_the_same_bytes() {
+    let (ok, bodies) = deliver([
+        status(500),
+        status(503),
+        status(429),
+        Reply::Reset,
+        Reply::Close,
+    ]);
+    assert!(ok);
+    assert_eq!(bodies.len(), 6);
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+}
+
+#[test]
+fn any_other_status_is_final_and_fails_the_invocation() {
+    for code in [301, 307, 400, 403, 404] {
+        let (ok, bodies) = deliver([status(code)]);
+        assert!(!ok, "{code}");
+        assert_eq!(bodies.len(), 1, "{code}");
+    }
+}
+
+#[test]
+fn a_response_that_was_not_delivered_is_delivered_when_lambda_tries_again() {
+    let rig = Rig::start();
+    rig.sink.script([status(403)]);
+    let event = Resource::generator(&rig, "rack-1").create_event();
+    assert!(rig.function.invoke(FUNCTION_TIMEOUT, &event).is_err());
+    rig.sink.take(rig.target(&event));
+    let created = rig.deliver(&event).succeeded();
+    assert_eq!(created.parts_put("rack-1"), []);
+    assert_eq!(created.response.data("PreviousCACertSha256"), json!(""));
+}

@@ -1,0 +1,98 @@
+//! Renewal by date: 61 days left are kept, 59 are renewed.
+//!
+//! The function has no other clock than the machine's, so what is short-lived is issued as such.
+
+use serde_json::json;
+
+use crate::certificates::{certificates, check_coherent, check_connects, check_openssl_accepts};
+use crate::cloudformation::Resource;
+use crate::rack::{Part, Set};
+use crate::rig::Rig;
+
+/// Defaults again, after what was issued short-lived.
+fn defaults() -> serde_json::Value {
+    json!({ "CAValidityDays": null, "ValidityDays": null, "RenewBeforeDays": null })
+}
+
+#[test]
+fn a_certificate_with_61_days_left_is_kept() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    generator
+        .create(json!({ "ValidityDays": "61", "RenewBeforeDays": "30" }))
+        .succeeded();
+    generator.update(defaults()).succeeded().only_read();
+}
+
+#[test]
+fn a_certificate_with_59_days_left_is_reissued_for_the_same_key_from_the_same_ca() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    generator
+        .create(json!({ "ValidityDays": "59", "RenewBeforeDays": "29" }))
+        .succeeded();
+    let before = Set::read(&rig.ssm, "rack-1");
+    generator
+        .update(json!({ "Version": "2" }))
+        .succeeded()
+        .only_read();
+    let updated = generator.update(defaults()).succeeded();
+    assert_eq!(updated.parts_put("rack-1"), [Part::Cert]);
+    let after = Set::read(&rig.ssm, "rack-1");
+    assert_eq!(after.written_since(&before), [Part::Cert]);
+    check_coherent(&after);
+    check_openssl_accepts(&after);
+    generator
+        .update(json!({ "Version": "3" }))
+        .succeeded()
+        .only_read();
+}
+
+#[test]
+fn a_ca_with_61_days_left_is_kept() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    generator
+        .create(json!({ "CAValidityDays": "61", "RenewBeforeDays": "30" }))
+        .succeeded();
+    generator.update(defaults()).succeeded().only_read();
+}
+
+#[test]
+fn a_ca_with_59_days_left_is_rotated_and_refuses_nobody() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    let created = generator
+        .create(json!({ "CAValidityDays": "59", "RenewBeforeDays": "29" }))
+        .succeeded();
+    let before = Set::read(&rig.ssm, "rack-1");
+    let updated = generator.update(defaults()).succeeded();
+    let after = Set::read(&rig.ssm, "rack-1");
+    let former = created.response.data("CACertSha256");
+    assert_eq!(updated.response.data("PreviousCACertSha256"), former);
+    assert_ne!(updated.response.data("CACertSha256"), former);
+    check_coherent(&after);
+    check_openssl_accepts(&after);
+    let [old_bundle, new_bundle] =
+        [&before, &after].map(|set| certificates(set.value(Part::CaCert)));
+    let [old_chain, new_chain] = [&before, &after].map(|set| certificates(set.value(Part::Cert)));
+    assert_eq!(new_bundle[1], old_bundle[0]);
+    check_connects(&old_bundle, &new_chain);
+    check_connects(&new_bundle, &old_chain);
+    generator
+        .update(json!({ "Version": "3" }))
+        .succeeded()
+        .only_read();
+}
+
+#[test]
+fn a_ca_that_ends_before_its_certificate_would_cuts_it_short() {
+    let rig = Rig::start();
+    let created = Resource::generator(&rig, "rack-1")
+        .create(json!({ "CAValidityDays": "365", "ValidityDays": "730" }))
+        .succeeded();
+    assert_eq!(
+        created.response.data("CertNotAfter"),
+        created.response.data("CACertNotAfter")
+    );
+}

@@ -1,0 +1,19 @@
+//! What the function does, event by event.
+
+mod adoption;
+mod bad_input;
+mod concurrency;
+mod crash;
+mod creation;
+mod deletion;
+mod delivery;
+mod events;
+mod expiry;
+mod faults;
+mod getter;
+mod harness;
+mod ownership;
+mod refused_reads;
+mod repair;
+mod rotation;
+mod secrets;

@@ -1,0 +1,144 @@
+//! The repair table: each of the four values, bad in each way, and exactly what is written then.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::certificates::{
+    certificates, check_coherent, check_connects, check_openssl_accepts, parsed, public_key_of,
+};
+use crate::cloudformation::Resource;
+use crate::damage::Damage;
+use crate::deployed;
+use crate::rack::{self, Part, Set};
+use crate::rig::Rig;
+
+/// What an update repairs a bad value with: the values that it writes, in order.
+fn repair_of(part: Part, damage: Damage) -> &'static [Part] {
+    match (part, damage) {
+        // The same key and name: whoever holds the original accepts what follows from the new one.
+        (Part::CaCert, _) => &[Part::CaCert],
+        // Trust first; the pair that the lost key signed is kept.
+        (Part::CaKey, _) => &[Part::CaCert, Part::CaKey],
+        // A key that loads is kept, so that the certificate changes alone, in one write.
+        (Part::Cert, _) | (Part::Key, Damage::OfAnotherSet) => &[Part::Cert],
+        (Part::Key, _) => &[Part::Key, Part::Cert],
+    }
+}
+
+#[test]
+fn a_set_of_ours_is_repaired_by_exactly_what_is_bad() {
+    let rig = Rig::start();
+    Resource::generator(&rig, "original")
+        .create(json!({}))
+        .succeeded();
+    Resource::generator(&rig, "other")
+        .create(json!({}))
+        .succeeded();
+    let original = Set::read(&rig.ssm, "original");
+    let other = Set::read(&rig.ssm, "other");
+    let state = rig
+        .ssm
+        .read(&rack::state("original"))
+        .expect("there is a state");
+    check_table(
+        "a set of ours, P-256",
+        &rig,
+        &original,
+        &other,
+        |rack, repaired| {
+            let bundle = certificates(repaired.value(Part::CaCert));
+            check_openssl_accepts(repaired);
+            assert!(bundle.iter().all(|ca| parsed(ca).is_ca()), "{rack}");
+        },
+        |rack| rig.ssm.write(&rack::state(rack), &state.kind, &state.value),
+    );
+}
+
+#[test]
+fn a_deployed_set_is_repaired_by_exactly_what_is_bad() {
+    let rig = Rig::start();
+    let [original, other] = deployed::sets().map(|deployed| deployed.install(&rig.ssm));
+    check_table(
+        "a deployed set, RSA-2048",
+        &rig,
+        &original,
+        &other,
+        |_, _| {},
+        |_| {},
+    );
+}
+
+/// Strikes a copy of the original for each part and each damage, updates it twice, and prints what was written.
+#[track_caller]
+fn check_table(
+    title: &str,
+    rig: &Rig,
+    original: &Set,
+    other: &Set,
+    check: impl Fn(&str, &Set),
+    prepare: impl Fn(&str),
+) {
+    let mut table = vec![
+        format!("repairs of {title}"),
+        row("parameter", "damage", "written"),
+    ];
+    for part in Part::ALL {
+        for damage in Damage::ALL {
+            let rack = format!("{part:?}-{damage:?}");
+            original.write(&rig.ssm, &rack);
+            prepare(&rack);
+            damage.strike(&rig.ssm, &rack, part, other);
+            let damaged = Set::read(&rig.ssm, &rack);
+
+            let mut generator = Resource::generator(rig, &rack).existing(&rack::hex(&rack));
+            let updated = generator.update(json!({ "Version": "2" })).succeeded();
+            let expected = repair_of(part, damage);
+            assert_eq!(updated.parts_put(&rack), expected, "{rack}");
+            updated.claimed_first_and_last(&rack);
+            let repaired = Set::read(&rig.ssm, &rack);
+            assert_eq!(repaired.written_since(&damaged), expected, "{rack}");
+            check_repair(part, original, &repaired);
+            check(&rack, &repaired);
+
+            generator
+                .update(json!({ "Version": "3" }))
+                .succeeded()
+                .only_read();
+            let written: Vec<_> = expected.iter().map(|part| part.suffix()).collect();
+            let damage = format!("{damage:?}");
+            table.push(row(part.suffix(), &damage, &written.join(", ")));
+        }
+    }
+    // Past libtest's capture: the table is what this test has to say.
+    writeln!(std::io::stdout(), "\n{}", table.join("\n")).expect("stdout is open");
+}
+
+fn row(parameter: &str, damage: &str, written: &str) -> String {
+    format!("{parameter:<20} {damage:<16} {written}")
+}
+
+/// Checks that what was repaired works, and works with what was published before.
+#[track_caller]
+fn check_repair(part: Part, original: &Set, repaired: &Set) {
+    let [old_bundle, new_bundle] =
+        [original, repaired].map(|set| certificates(set.value(Part::CaCert)));
+    let [old_chain, new_chain] =
+        [original, repaired].map(|set| certificates(set.value(Part::Cert)));
+    check_coherent(repaired);
+    check_connects(&old_bundle, &new_chain);
+    check_connects(&new_bundle, &old_chain);
+    match part {
+        Part::CaCert => {
+            assert_eq!(public_key_of(&new_bundle[0]), public_key_of(&old_bundle[0]));
+            let [old, new] =
+                [&old_bundle[0], &new_bundle[0]].map(|ca| parsed(ca).subject().as_raw().to_vec());
+            assert_eq!(old, new);
+        }
+        Part::CaKey => {
+            assert_eq!(new_bundle.len(), 2);
+            assert_eq!(new_bundle[1], old_bundle[0]);
+        }
+        Part::Key | Part::Cert => {}
+    }
+}
