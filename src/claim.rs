@@ -18,7 +18,7 @@ pub const LEASE: Duration = Duration::seconds(10);
 /// The longest that one put may take, its retries included: none is started that could outlive the lease.
 pub const PUT_LIMIT: Duration = Duration::seconds(4);
 /// How long a waiter waits before it looks again.
-const POLL: Duration = Duration::milliseconds(500);
+pub const POLL: Duration = Duration::milliseconds(500);
 
 /// What the claim parameter holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

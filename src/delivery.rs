@@ -11,7 +11,7 @@ use crate::response_url::ResponseUrl;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one try may take.
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+const TRY_TIMEOUT: Duration = Duration::from_secs(4);
 /// The wait before the second try; it doubles with every further one.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait between two tries.

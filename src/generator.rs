@@ -5,9 +5,9 @@
 use std::cell::Cell;
 
 use crate::chain::CertificateChain;
-use crate::claim::{Attempt, Claimant, Lease};
+use crate::claim::{self, Attempt, Claimant, Lease};
 use crate::found::Found;
-use crate::parameter::{ParameterType, StoredSet};
+use crate::parameter::{ParameterType, StoredParameter, StoredSet};
 use crate::plan::{Plan, Refusal, Spec};
 use crate::planner;
 use crate::publication::{self, PublicationError, Write};
@@ -63,6 +63,22 @@ pub enum GeneratorError {
     Busy,
 }
 
+/// What is to be written to a set that was read.
+struct Publication {
+    stored: StoredSet,
+    plan: Plan,
+    writes: Vec<Write>,
+}
+
+impl Publication {
+    /// Whether a set is still the one that was read, whoever has claimed it since.
+    fn was_made_for(&self, stored: &StoredSet) -> bool {
+        let but_claim = |part: &(&Part, &StoredParameter)| *part.0 != Part::Claim;
+        let before = self.stored.iter().filter(but_claim);
+        before.eq(stored.iter().filter(but_claim))
+    }
+}
+
 /// The generator for one rack.
 pub struct Generator<'a, S, W> {
     store: &'a S,
@@ -90,19 +106,18 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
         loop {
             let stored = self.store.read(self.rack, &Part::ALL).await?;
             self.note_ownership(spec, &stored);
-            let plan = planner::plan(spec, &Found::decode(&stored), self.world.now())?;
-            if plan.is_keep() {
-                return Ok(self.kept(plan, &stored));
+            // What cannot be carried out is refused before anything is claimed, and so before anything is written;
+            // and keys are made before a lease begins, for that may take its time.
+            let publication = self.publication(spec, stored)?;
+            if publication.plan.is_keep() {
+                return Ok(self.kept(publication.plan, &publication.stored));
             }
-            // What cannot be carried out is refused before anything is claimed, and so before anything is written.
-            self.writes(&plan, spec, &stored)?;
-            let Some(lease) = self.claim(&stored).await? else {
+            let Some(lease) = self.claim(&publication.stored).await? else {
                 continue;
             };
-            let result = self.publish(spec, &lease).await;
-            let ended = self.claimant.end(&lease).await;
+            let result = self.publish(spec, publication, &lease).await;
+            self.end(&lease).await;
             if let Some(kept) = result? {
-                ended?;
                 return Ok(kept);
             }
         }
@@ -136,10 +151,8 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
                 }
                 Removal::Owner(write) => self.put(write, None).await,
             };
-            let ended = self.claimant.end(&lease).await;
-            result?;
-            ended?;
-            return Ok(decided);
+            self.end(&lease).await;
+            return result.map(|()| decided).map_err(GeneratorError::from);
         }
     }
 
@@ -156,11 +169,43 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
         }
     }
 
-    /// Writes what has to be written, under a lease; `None` if the lease ran out before all was.
-    async fn publish(&self, spec: &Spec, lease: &Lease) -> Result<Option<Kept>, GeneratorError> {
-        let mut stored = self.store.read(self.rack, &Part::ALL).await?;
-        let plan = planner::plan(spec, &Found::decode(&stored), self.world.now())?;
-        let writes = self.writes(&plan, spec, &stored)?;
+    /// Ends a claim. One that cannot be ended runs out by itself, which is no reason to fail.
+    async fn end(&self, lease: &Lease) {
+        if let Err(error) = self.claimant.end(lease).await {
+            tracing::warn!(rack = self.rack.name(), %error, "the claim was not ended");
+        }
+    }
+
+    /// Decides, and issues what has to be issued.
+    fn publication(&self, spec: &Spec, stored: StoredSet) -> Result<Publication, GeneratorError> {
+        let found = Found::decode(&stored);
+        let (now, mut mint) = (self.world.now(), self.world.mint());
+        let plan = planner::plan(spec, &found, now)?;
+        let writes = publication::writes(&plan, spec, &stored, &found, now, &mut mint)?;
+        Ok(Publication {
+            stored,
+            plan,
+            writes,
+        })
+    }
+
+    /// Writes what has to be written, under a lease; `None` if it has to be decided anew.
+    async fn publish(
+        &self,
+        spec: &Spec,
+        prepared: Publication,
+        lease: &Lease,
+    ) -> Result<Option<Kept>, GeneratorError> {
+        let stored = self.store.read(self.rack, &Part::ALL).await?;
+        let Publication {
+            mut stored,
+            plan,
+            writes,
+        } = if prepared.was_made_for(&stored) {
+            prepared
+        } else {
+            self.publication(spec, stored)?
+        };
         let kms_key_id = spec.properties.kms_key_id.as_deref();
         for (done, write) in writes.iter().enumerate() {
             if !lease.covers_a_put(self.world.now()) {
@@ -168,12 +213,16 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
                 return Ok(None);
             }
             let all = writes.len();
-            self.put(write, kms_key_id)
-                .await
-                .map_err(|error| match done {
-                    0 => GeneratorError::Store(error),
-                    done => GeneratorError::Interrupted { error, done, all },
-                })?;
+            match self.put(write, kms_key_id).await {
+                Ok(()) => {}
+                // A parameter that the read did not show: reads may lag behind writes.
+                Err(StoreError::AlreadyExists { .. }) => {
+                    self.world.pause(claim::POLL).await;
+                    return Ok(None);
+                }
+                Err(error) if done == 0 => return Err(error.into()),
+                Err(error) => return Err(GeneratorError::Interrupted { error, done, all }),
+            }
             write.apply(&mut stored);
             self.note_ownership(spec, &stored);
         }
@@ -185,16 +234,6 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
         let state = state.and_then(|state| State::decode(state.value.expose()).ok());
         self.owns
             .set(state.is_some_and(|state| state.is_owned_by(&spec.owner)));
-    }
-
-    fn writes(
-        &self,
-        plan: &Plan,
-        spec: &Spec,
-        stored: &StoredSet,
-    ) -> Result<Vec<Write>, PublicationError> {
-        let (now, mut mint) = (self.world.now(), self.world.mint());
-        publication::writes(plan, spec, stored, &Found::decode(stored), now, &mut mint)
     }
 
     async fn put(&self, write: &Write, kms_key_id: Option<&str>) -> Result<(), StoreError> {
