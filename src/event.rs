@@ -5,6 +5,11 @@
 
 use serde_json::Value;
 
+/// The most bytes of JSON that an id takes that CloudFormation gives; the longest are a stack's.
+const MAX_ID_BYTES: usize = 512;
+/// The most bytes of JSON that a `PhysicalResourceId` takes, of 1024 bytes at most by itself.
+const MAX_PHYSICAL_ID_BYTES: usize = 1026;
+
 /// What CloudFormation asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestType {
@@ -71,6 +76,13 @@ impl Event {
     /// Takes an event apart; `None` if it has no response URL.
     pub fn parse(mut event: Value) -> Option<Self> {
         let text = |field: &str| event.get(field).and_then(Value::as_str).map(str::to_owned);
+        // What is echoed must leave room in the response for what is said.
+        let echo = |field: &str, most: usize| {
+            let echoed = event
+                .get(field)
+                .filter(|value| value.to_string().len() <= most);
+            echoed.and_then(Value::as_str).map(str::to_owned)
+        };
         let response_url = text("ResponseURL").filter(|url| !url.is_empty())?;
         let request_type_text = text("RequestType").unwrap_or_default();
         Some(Self {
@@ -82,10 +94,11 @@ impl Event {
                 _ => None,
             },
             request_type_text,
-            request_id: text("RequestId").unwrap_or_default(),
-            stack_id: text("StackId").unwrap_or_default(),
-            logical_resource_id: text("LogicalResourceId").unwrap_or_default(),
-            physical_resource_id: text("PhysicalResourceId").filter(|id| !id.is_empty()),
+            request_id: echo("RequestId", MAX_ID_BYTES).unwrap_or_default(),
+            stack_id: echo("StackId", MAX_ID_BYTES).unwrap_or_default(),
+            logical_resource_id: echo("LogicalResourceId", MAX_ID_BYTES).unwrap_or_default(),
+            physical_resource_id: echo("PhysicalResourceId", MAX_PHYSICAL_ID_BYTES)
+                .filter(|id| !id.is_empty()),
             resource_type: text("ResourceType").unwrap_or_default(),
             properties: event["ResourceProperties"].take(),
             old_properties: event["OldResourceProperties"].take(),

@@ -168,6 +168,15 @@ impl Function {
         }
     }
 
+    /// The memory that the process holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.expect("the kernel tells")
+    }
+
     /// What it has written to stdout and stderr, as far as it has arrived.
     pub fn log(&self) -> String {
         self.log.lock().expect("no holder panics").clone()

@@ -10,7 +10,7 @@ use crate::rack::Set;
 use crate::rig::Rig;
 use crate::runtime_api::{FUNCTION_TIMEOUT, Function, Settings};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 20;
 
 /// Has each function handle an event at the same time; returns the bodies that arrived.
 #[track_caller]

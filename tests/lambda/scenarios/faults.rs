@@ -1,5 +1,6 @@
 //! An SSM that stumbles: what passes is tried again, what does not fails at once.
 
+use std::io::Write;
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,21 +17,25 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
     /// How to make the fault, and the calls that it can strike.
     type Case = (fn() -> Fault, &'static [Calls]);
     const ANY: &[Calls] = &[Calls::Reads, Calls::Writes];
-    let faults: [Case; 6] = [
-        (|| Fault::THROTTLED, ANY),
-        (|| Fault::TOO_MANY_UPDATES, &[Calls::Writes]),
-        (|| Fault::INTERNAL, ANY),
-        (|| Fault::Refuse(503, "ServiceUnavailable"), ANY),
-        (|| Fault::Reset, ANY),
-        (|| Fault::LoseAnswer, ANY),
+    let faults: [(&str, Case); 6] = [
+        ("ThrottlingException", (|| Fault::THROTTLED, ANY)),
+        (
+            "TooManyUpdates",
+            (|| Fault::TOO_MANY_UPDATES, &[Calls::Writes]),
+        ),
+        ("InternalServerError", (|| Fault::INTERNAL, ANY)),
+        ("503", (|| Fault::Refuse(503, "ServiceUnavailable"), ANY)),
+        ("connection reset", (|| Fault::Reset, ANY)),
+        ("answer lost", (|| Fault::LoseAnswer, ANY)),
     ];
+    let mut table = vec!["fault                struck      events  answered  wrong".to_owned()];
     let rig = Rig::start();
     let undisturbed = Resource::generator(&rig, "undisturbed")
         .create(json!({}))
         .succeeded();
     let writes = undisturbed.puts().len();
     let reads = undisturbed.calls.len() - writes;
-    for (number, (fault, struck)) in faults.into_iter().enumerate() {
+    for (number, (name, (fault, struck))) in faults.into_iter().enumerate() {
         for calls in struck {
             let count = if *calls == Calls::Reads {
                 reads
@@ -49,8 +54,14 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
                     .succeeded()
                     .only_read();
             }
+            let events = 2 * count;
+            let calls = format!("{calls:?}");
+            table.push(format!(
+                "{name:19}  {calls:10}  {events:6}  {events:8}      0"
+            ));
         }
     }
+    writeln!(std::io::stdout(), "\n{}", table.join("\n")).expect("stdout is open");
 }
 
 #[test]

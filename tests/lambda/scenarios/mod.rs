@@ -7,6 +7,7 @@ mod crash;
 mod creation;
 mod deletion;
 mod delivery;
+mod endurance;
 mod events;
 mod expiry;
 mod faults;
