@@ -1,4 +1,5 @@
 # make test    everything that must be green: fetches what it needs, into target/ or by apt
+# make e2e     of that, the part with Docker Engines, other TLS stacks, sam and its containers
 # make build   the deployable target/lambda/bootstrap.zip
 # make clean   back to a fresh checkout
 
@@ -22,6 +23,10 @@ GLIBC := 2.34
 GLIBC_LIBRARIES := ld-linux-x86-64.so.2 libc.so.6 libdl.so.2 libm.so.6 libpthread.so.0 librt.so.1
 # Commands that are called here and by the tests, each with its Debian package.
 COMMANDS := cc:build-essential objdump:binutils openssl:openssl python3:python3
+# And those of the part that needs root.
+E2E_COMMANDS := docker:docker.io dockerd:docker.io debootstrap:debootstrap gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin ip:iproute2
+# Stands in for the image of Amazon Linux that sam would pull.
+BASE_IMAGE := target/e2e/debian.tar
 
 .PHONY: test
 test: export AWS_EC2_METADATA_DISABLED := true
@@ -29,6 +34,44 @@ test: export AWS_EC2_METADATA_DISABLED := true
 test: export RUST_TEST_THREADS := 8
 test: fmt clippy tools lint-template deny
 	cargo test --locked
+	$(MAKE) e2e
+
+# In namespaces of their own, so that nothing that they start outlives them.
+E2E := RUST_TEST_THREADS=2 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(CURDIR)/tests/e2e/isolated' cargo test --locked --test
+
+.PHONY: e2e e2e-docker e2e-tls e2e-sam
+e2e: e2e-docker e2e-tls e2e-sam
+
+e2e-docker: e2e-packages
+	$(E2E) e2e -- docker::
+
+e2e-tls: e2e-packages
+	$(E2E) e2e -- tls::
+
+e2e-sam: e2e-packages tools
+	if (( EUID == 0 )); then
+		$(MAKE) check-bootstrap $(BASE_IMAGE)
+	fi
+	$(E2E) e2e_sam
+
+# Where this cannot install them, the tests say what they miss.
+.PHONY: e2e-packages
+e2e-packages: packages
+	@if (( EUID == 0 )) && command -v apt-get >/dev/null; then
+		$(call install,$(E2E_COMMANDS))
+	fi
+
+# With mounts of its own, for debootstrap leaves some behind when it is interrupted.
+$(BASE_IMAGE):
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	. /etc/os-release
+	if ! unshare --mount debootstrap --variant=minbase --include=ca-certificates "$$VERSION_CODENAME" $(@D)/root >$(@D)/debootstrap.log; then
+		tail $(@D)/debootstrap.log >&2
+		exit 1
+	fi
+	tar --create --directory $(@D)/root --exclude './var/cache/apt/*' --exclude './var/lib/apt/lists/*' --file $@ .
+	rm -rf $(@D)/root
 
 .PHONY: fmt
 fmt:
@@ -37,6 +80,7 @@ fmt:
 .PHONY: clippy
 clippy: packages
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test e2e --test e2e_sam -- -D warnings
 
 .PHONY: lint-template
 lint-template: tools
@@ -108,15 +152,17 @@ $(VENV)/requirements.txt: tests/requirements.txt | packages
 
 .PHONY: packages
 packages:
-	@packages=()
-	for need in $(COMMANDS); do
-		command -v "$${need%%:*}" >/dev/null || packages+=("$${need##*:}")
-	done
-	# Debian's Python comes without the module that puts pip into a venv.
-	python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
-	if (( $${#packages[@]} == 0 )); then
-		exit 0
-	fi
+	@$(call install,$(COMMANDS))
+
+# Installs what is missing of COMMAND:PACKAGE…
+define install
+packages=()
+for need in $(1); do
+	command -v "$${need%%:*}" >/dev/null || packages+=("$${need##*:}")
+done
+# Debian's Python comes without the module that puts pip into a venv.
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+if (( $${#packages[@]} > 0 )); then
 	if (( EUID != 0 )) || ! command -v apt-get >/dev/null; then
 		echo "make: missing on this machine: $${packages[*]}. As root, on Debian: apt-get install $${packages[*]}" >&2
 		exit 1
@@ -124,6 +170,8 @@ packages:
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get -qq update
 	apt-get -qq install --yes --no-install-recommends "$${packages[@]}"
+fi
+endef
 
 .PHONY: clean
 clean:

@@ -51,7 +51,7 @@ impl Courier {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TRY_TIMEOUT)
             .build()
-            .map_err(|error| DeliveryError::Client(error.without_url().to_string()))?;
+            .map_err(|error| DeliveryError::Client(chain_of(&error.without_url())))?;
         Ok(Self { client })
     }
 

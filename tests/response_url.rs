@@ -108,175 +108,155 @@ fn the_bucket_of_the_functions_region_is_answered_in_every_partition() {
     }
 }
 
+/// URLs that look as if they were CloudFormation's; `{B}` is the name of its bucket in us-east-1.
+const TRICKS: [(&str, Verdict, &str); 34] = [
+    ("http://{B}.s3.amazonaws.com/", NotHttps, "not https"),
+    ("https://{B}.s3.amazonaws.com:8443/", Port, "another port"),
+    ("https://me@{B}.s3.amazonaws.com/", UserOrFragment, "a user"),
+    (
+        "https://{B}.s3.amazonaws.com@evil.example/",
+        UserOrFragment,
+        "the bucket as the user of another host",
+    ),
+    (
+        "https://{B}.s3.amazonaws.com:x@evil.example/",
+        UserOrFragment,
+        "the bucket as user with a password",
+    ),
+    (
+        "https://{B}.s3.amazonaws.com.evil.example/",
+        NotTheBucket,
+        "the real host as a subdomain",
+    ),
+    (
+        "https://{B}.s3.amazonaws.com.cn/",
+        NotTheBucket,
+        "another partition's suffix",
+    ),
+    (
+        "https://{B}.s3-amazonaws.com/",
+        NotTheBucket,
+        "a look-alike domain",
+    ),
+    (
+        "https://{B}.s3.amazonaws.co/",
+        NotTheBucket,
+        "a look-alike top-level domain",
+    ),
+    (
+        "https://{B}.s3.amаzonaws.com/",
+        NotTheBucket,
+        "a Cyrillic letter in the host",
+    ),
+    (
+        "https://{B}x.s3.amazonaws.com/",
+        NotTheBucket,
+        "a bucket with a longer name",
+    ),
+    (
+        "https://x{B}.s3.amazonaws.com/",
+        NotTheBucket,
+        "a bucket with something in front",
+    ),
+    (
+        "https://x.{B}.s3.amazonaws.com/",
+        NotTheBucket,
+        "a bucket with dots",
+    ),
+    (
+        "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/",
+        NotTheBucket,
+        "the bucket of another region",
+    ),
+    (
+        "https://my-bucket.s3.amazonaws.com/",
+        NotTheBucket,
+        "anybody's bucket",
+    ),
+    (
+        "https://{B}.s3.eu-west-1.amazonaws.com/",
+        NotTheBucket,
+        "another region's endpoint",
+    ),
+    (
+        "https://{B}.s3-website-us-east-1.amazonaws.com/",
+        NotTheBucket,
+        "a website endpoint",
+    ),
+    (
+        "https://{B}.s3-accelerate.amazonaws.com/",
+        NotTheBucket,
+        "the accelerated endpoint",
+    ),
+    (
+        "https://evil.example/{B}/",
+        NotTheBucket,
+        "the bucket in the path of another host",
+    ),
+    (
+        "https://evil.example/s3.amazonaws.com/{B}/",
+        NotTheBucket,
+        "host and bucket in the path of another host",
+    ),
+    (
+        "https://s3.amazonaws.com/my-bucket/",
+        NotTheBucket,
+        "anybody's bucket in the path",
+    ),
+    (
+        "https://s3.amazonaws.com/x/../{B}/",
+        NotVerbatim,
+        "dots in the path",
+    ),
+    (
+        "https://s3.amazonaws.com/{B}%2F",
+        NotTheBucket,
+        "an encoded slash behind the bucket",
+    ),
+    (
+        "https://169.254.169.254/",
+        NotTheBucket,
+        "the metadata service",
+    ),
+    ("https://127.0.0.1/", NotTheBucket, "an IPv4 address"),
+    ("https://[::1]/", NotTheBucket, "an IPv6 address"),
+    (
+        "https://2130706433/",
+        NotTheBucket,
+        "an IPv4 address as one number",
+    ),
+    (
+        "https://localhost/",
+        NotTheBucket,
+        "the function's own machine",
+    ),
+    ("ftp://{B}.s3.amazonaws.com/", NotHttps, "another scheme"),
+    ("file:///etc/passwd?", NotHttps, "a file"),
+    ("//evil.example/", NotAUrl, "no scheme"),
+    (
+        "https://{B}.s3.amazonaws.com\\@evil.example/",
+        NotVerbatim,
+        "a backslash",
+    ),
+    (
+        "https://{B}.s3.amazonaws.com/\t",
+        NotVerbatim,
+        "a tab in the path",
+    ),
+    (
+        "https://{B}.s3.amazonaws.com/stack/",
+        NoStack,
+        "a path that is no stack's",
+    ),
+];
+
 #[test]
 fn no_trick_gets_an_answer_sent_elsewhere() {
-    const B: &str = "cloudformation-custom-resource-response-useast1";
-    let rows: &[(String, Verdict, &str)] = &[
-        (
-            format!("http://{B}.s3.amazonaws.com/"),
-            NotHttps,
-            "not https",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.com:8443/"),
-            Port,
-            "another port",
-        ),
-        (
-            format!("https://me@{B}.s3.amazonaws.com/"),
-            UserOrFragment,
-            "a user",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.com@evil.example/"),
-            UserOrFragment,
-            "the bucket as the user of another host",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.com:x@evil.example/"),
-            UserOrFragment,
-            "the bucket as user with a password",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.com.evil.example/"),
-            NotTheBucket,
-            "the real host as a subdomain",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.com.cn/"),
-            NotTheBucket,
-            "another partition's suffix",
-        ),
-        (
-            format!("https://{B}.s3-amazonaws.com/"),
-            NotTheBucket,
-            "a look-alike domain",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.co/"),
-            NotTheBucket,
-            "a look-alike top-level domain",
-        ),
-        (
-            format!("https://{B}.s3.amаzonaws.com/"),
-            NotTheBucket,
-            "a Cyrillic letter in the host",
-        ),
-        (
-            format!("https://{B}x.s3.amazonaws.com/"),
-            NotTheBucket,
-            "a bucket with a longer name",
-        ),
-        (
-            format!("https://x{B}.s3.amazonaws.com/"),
-            NotTheBucket,
-            "a bucket with something in front",
-        ),
-        (
-            format!("https://x.{B}.s3.amazonaws.com/"),
-            NotTheBucket,
-            "a bucket with dots",
-        ),
-        (
-            "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/".to_owned(),
-            NotTheBucket,
-            "the bucket of another region",
-        ),
-        (
-            "https://my-bucket.s3.amazonaws.com/".to_owned(),
-            NotTheBucket,
-            "anybody's bucket",
-        ),
-        (
-            format!("https://{B}.s3.eu-west-1.amazonaws.com/"),
-            NotTheBucket,
-            "another region's endpoint",
-        ),
-        (
-            format!("https://{B}.s3-website-us-east-1.amazonaws.com/"),
-            NotTheBucket,
-            "a website endpoint",
-        ),
-        (
-            format!("https://{B}.s3-accelerate.amazonaws.com/"),
-            NotTheBucket,
-            "the accelerated endpoint",
-        ),
-        (
-            format!("https://evil.example/{B}/"),
-            NotTheBucket,
-            "the bucket in the path of another host",
-        ),
-        (
-            format!("https://evil.example/s3.amazonaws.com/{B}/"),
-            NotTheBucket,
-            "host and bucket in the path of another host",
-        ),
-        (
-            "https://s3.amazonaws.com/my-bucket/".to_owned(),
-            NotTheBucket,
-            "anybody's bucket in the path",
-        ),
-        (
-            format!("https://s3.amazonaws.com/x/../{B}/"),
-            NotVerbatim,
-            "dots in the path",
-        ),
-        (
-            format!("https://s3.amazonaws.com/{B}%2F"),
-            NotTheBucket,
-            "an encoded slash behind the bucket",
-        ),
-        (
-            "https://169.254.169.254/".to_owned(),
-            NotTheBucket,
-            "the metadata service",
-        ),
-        (
-            "https://127.0.0.1/".to_owned(),
-            NotTheBucket,
-            "an IPv4 address",
-        ),
-        ("https://[::1]/".to_owned(), NotTheBucket, "an IPv6 address"),
-        (
-            "https://2130706433/".to_owned(),
-            NotTheBucket,
-            "an IPv4 address as one number",
-        ),
-        (
-            "https://localhost/".to_owned(),
-            NotTheBucket,
-            "the function's own machine",
-        ),
-        (
-            format!("ftp://{B}.s3.amazonaws.com/"),
-            NotHttps,
-            "another scheme",
-        ),
-        ("file:///etc/passwd?".to_owned(), NotHttps, "a file"),
-        ("//evil.example/".to_owned(), NotAUrl, "no scheme"),
-        (
-            format!("https://{B}.s3.amazonaws.com\\@evil.example/"),
-            NotVerbatim,
-            "a backslash",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.com/\t"),
-            NotVerbatim,
-            "a tab in the path",
-        ),
-        (
-            format!("https://{B}.s3.amazonaws.com/stack/"),
-            NoStack,
-            "a path that is no stack's",
-        ),
-    ];
-    let rows: Vec<(&str, Verdict, &str)> = rows
-        .iter()
-        .map(|(beginning, expected, what)| (beginning.as_str(), *expected, *what))
-        .collect();
-    assert!(rows.len() > 30);
-    check_table("aws", "us-east-1", &rows);
+    for (beginning, expected, what) in TRICKS {
+        let bucket = "cloudformation-custom-resource-response-useast1";
+        let beginning = beginning.replace("{B}", bucket);
+        check_table("aws", "us-east-1", &[(&beginning, expected, what)]);
+    }
 }
 
 #[test]

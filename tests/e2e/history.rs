@@ -1,0 +1,295 @@
+//! A rack's life: what our own tool makes of its set over time, exported as instances and clients would hold it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::isolation;
+use crate::process::check;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_docker-tls");
+const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+/// `PhysicalResourceId` of the rack in the events.
+const RACK_HEX: &str = "7261636b2d31";
+/// A set that the deployed handler wrote.
+pub const FIRST_FIXTURE: &str = "deployed-handler-rack-1.json";
+/// Another one, with another CA.
+pub const SECOND_FIXTURE: &str = "deployed-handler-rack-2.json";
+
+const CA_KEY_LOST: &str = "CA key lost";
+const CA_CERT_LOST: &str = "CA cert lost";
+const CLOSED: &str = "closed";
+/// The generations that have the last CA of [`History::live`], which the loss of the CA key brought.
+const WITH_LAST_CA: [&str; 3] = [CA_KEY_LOST, CA_CERT_LOST, CLOSED];
+/// Ends every certificate in PEM.
+const END: &str = "-----END CERTIFICATE-----\n";
+/// How a summary says that everyone stays connected.
+const HARMLESS: [&str; 2] = ["unchanged", "no running daemon or client is cut off"];
+
+/// What is published at one time: a trust bundle, a chain and its key, as PEM files in a folder.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// What happened last.
+    pub name: &'static str,
+    /// Where ca.pem, cert.pem and key.pem are.
+    pub folder: PathBuf,
+}
+
+/// The published part of a set that can get lost.
+#[derive(Clone, Copy, Debug)]
+pub enum Part {
+    /// The trust bundle.
+    CaCert,
+    /// The current CA's key.
+    CaKey,
+}
+
+/// A rack's set in a store of its own, and all its generations.
+pub struct History {
+    folder: TempDir,
+    rack_hex: String,
+    tokens: usize,
+    /// Everything that was published, oldest first.
+    pub generations: Vec<Generation>,
+}
+
+impl Generation {
+    /// The trust bundle.
+    pub fn ca(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// The end-entity certificate and its chain.
+    pub fn cert(&self) -> PathBuf {
+        self.folder.join("cert.pem")
+    }
+
+    /// The private key.
+    pub fn key(&self) -> PathBuf {
+        self.folder.join("key.pem")
+    }
+
+    /// The end-entity certificate in PEM, and what stands behind it: the cross-certificate while a rotation is open.
+    #[track_caller]
+    pub fn leaf_and_above(&self) -> (String, String) {
+        let chain = fs::read_to_string(self.cert()).expect("an exported chain");
+        let (leaf, above) = chain.split_once(END).expect("a certificate");
+        (format!("{leaf}{END}"), above.to_owned())
+    }
+
+    /// The same, but for the cross-certificate.
+    #[track_caller]
+    pub fn make_bare(&self) -> Self {
+        let bare = Self {
+            name: "without its cross-certificate",
+            folder: self.folder.join("bare"),
+        };
+        let (leaf, above) = self.leaf_and_above();
+        assert_ne!(above, "", "{} has no cross-certificate", self.name);
+        fs::create_dir(&bare.folder).expect("a new folder");
+        fs::write(bare.cert(), leaf).expect("room in memory");
+        for (from, to) in [(self.ca(), bare.ca()), (self.key(), bare.key())] {
+            fs::copy(from, to).expect("room in memory");
+        }
+        bare
+    }
+
+    /// Whether a client of this and a server of that go together: all do, but for the close, which only what has the
+    /// last CA survives.
+    pub fn connects_to(&self, server: &Self) -> bool {
+        let has_last_ca = |generation: &Self| WITH_LAST_CA.contains(&generation.name);
+        let is_closed = [self, server].iter().any(|one| one.name == CLOSED);
+        !is_closed || (has_last_ca(self) && has_last_ca(server))
+    }
+
+    /// Whether the certificate says for which names and addresses it is: the deployed handler's does not.
+    #[track_caller]
+    pub fn has_names(&self) -> bool {
+        let pem = fs::read(self.cert()).expect("an exported certificate");
+        let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).expect("a certificate in PEM");
+        let certificate = pem.parse_x509().expect("a certificate");
+        let names = certificate.subject_alternative_name();
+        names.expect("the extension at most once").is_some()
+    }
+}
+
+impl History {
+    /// A rack that our function creates, with these properties.
+    #[track_caller]
+    pub fn created(properties: &[&str]) -> Self {
+        let mut history = Self::empty(RACK_HEX);
+        history.invoke("create.json", properties);
+        history.export("created");
+        history
+    }
+
+    /// A rack that the deployed handler created: a file of tests/fixtures.
+    #[track_caller]
+    pub fn deployed(fixture: &str) -> Self {
+        let text = fs::read_to_string(Path::new(FIXTURES).join(fixture)).expect("a fixture");
+        let fixture: Value = serde_json::from_str(&text).expect("fixtures are JSON");
+        let rack_hex = fixture["PhysicalResourceId"].as_str().expect("an id");
+        let mut history = Self::empty(rack_hex);
+        fs::create_dir(history.store()).expect("a new folder");
+        let parameters = fixture["Parameters"].as_object().expect("parameters");
+        for (name, stored) in parameters {
+            let stored = json!({ "value": stored["Value"], "Type": stored["Type"], "version": 1 });
+            let path = history.store().join(format!("{name}.json"));
+            fs::write(path, stored.to_string()).expect("room in memory");
+        }
+        history.export("deployed");
+        history
+    }
+
+    fn empty(rack_hex: &str) -> Self {
+        Self {
+            folder: isolation::make_folder(),
+            rack_hex: rack_hex.to_owned(),
+            tokens: 0,
+            generations: Vec::new(),
+        }
+    }
+
+    /// Three rotations, the CA key lost, the CA certificate lost, and the close.
+    #[track_caller]
+    pub fn live(mut self) -> Self {
+        self.rotate("rotated once");
+        self.rotate("twice");
+        self.rotate("three times");
+        self.lose(Part::CaKey, CA_KEY_LOST);
+        self.lose(Part::CaCert, CA_CERT_LOST);
+        self.close(CLOSED);
+        self
+    }
+
+    /// An update with another Version and nothing else.
+    #[track_caller]
+    pub fn update(&mut self, name: &'static str) {
+        self.invoke_harmlessly(&["Version=another"]);
+        self.export(name);
+    }
+
+    /// An update with a new token.
+    #[track_caller]
+    pub fn rotate(&mut self, name: &'static str) {
+        self.tokens += 1;
+        let token = format!("RotationToken={}", self.tokens);
+        self.invoke_harmlessly(&[&token]);
+        self.export(name);
+    }
+
+    /// An update after a parameter was lost.
+    #[track_caller]
+    pub fn lose(&mut self, part: Part, name: &'static str) {
+        let suffix = match part {
+            Part::CaCert => "ca-cert",
+            Part::CaKey => "ca-key",
+        };
+        let file = format!("{}-docker-tls-{suffix}.json", self.rack_hex);
+        fs::remove_file(self.store().join(file)).expect("the parameter exists");
+        self.invoke_harmlessly(&[]);
+        self.export(name);
+    }
+
+    /// An update with the operator's word that the previous CA is done with.
+    #[track_caller]
+    fn close(&mut self, name: &'static str) {
+        let response = self.invoke("update.json", &[]);
+        let previous = response["Data"]["PreviousCACertSha256"].as_str();
+        let retired = format!("RetiredCA={}", previous.expect("a response has it"));
+        self.invoke("update.json", &[&retired]);
+        self.export(name);
+    }
+
+    /// The latest generation.
+    pub fn latest(&self) -> &Generation {
+        self.generations.last().expect("a history has a beginning")
+    }
+
+    /// A certificate of another CA that has the very name of the rack's, so that clients find it worth showing.
+    #[track_caller]
+    pub fn make_stranger(&self) -> Generation {
+        let stranger = Generation {
+            name: "a stranger",
+            folder: self.folder.path().join("stranger"),
+        };
+        fs::create_dir(&stranger.folder).expect("a new folder");
+        let mut command = openssl("x509 -noout -subject -nameopt compat -in");
+        let output = check(command.arg(self.generations[0].ca()));
+        let text = String::from_utf8(output.stdout).expect("a subject of ours is ASCII");
+        let subject = text.trim().trim_start_matches("subject=");
+        let ca_key = stranger.folder.join("ca-key.pem");
+        let mut ca = openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -utf8");
+        ca.args(["-subj", subject]);
+        check(
+            ca.arg("-out")
+                .arg(stranger.ca())
+                .arg("-keyout")
+                .arg(&ca_key),
+        );
+        let mut leaf = openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes");
+        leaf.args([
+            "-subj",
+            "/CN=stranger",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ]);
+        leaf.arg("-CA")
+            .arg(stranger.ca())
+            .arg("-CAkey")
+            .arg(&ca_key);
+        check(
+            leaf.arg("-out")
+                .arg(stranger.cert())
+                .arg("-keyout")
+                .arg(stranger.key()),
+        );
+        stranger
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    /// An update that changes nothing for whoever runs already.
+    #[track_caller]
+    fn invoke_harmlessly(&self, properties: &[&str]) {
+        let output = check(&mut self.tool("invoke", "update.json", properties));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(HARMLESS.iter().any(|words| text.contains(words)), "{text}");
+    }
+
+    #[track_caller]
+    fn invoke(&self, event: &str, properties: &[&str]) -> Value {
+        let output = check(self.tool("invoke", event, properties).arg("--json"));
+        serde_json::from_slice(&output.stdout).expect("a response is JSON")
+    }
+
+    fn tool(&self, subcommand: &str, event: &str, properties: &[&str]) -> Command {
+        let mut command = Command::new(TOOL);
+        command.arg(subcommand).arg(Path::new(EVENTS).join(event));
+        command.arg("--store").arg(self.store());
+        let properties = properties.iter().flat_map(|property| ["--set", property]);
+        command.args(properties);
+        command
+    }
+
+    #[track_caller]
+    fn export(&mut self, name: &'static str) {
+        let folder = self.folder.path().join(name);
+        let mut command = Command::new(TOOL);
+        command.arg("export").arg(&folder);
+        check(command.arg("--store").arg(self.store()));
+        self.generations.push(Generation { name, folder });
+    }
+}
+
+fn openssl(arguments: &str) -> Command {
+    let mut command = Command::new("openssl");
+    command.args(arguments.split(' '));
+    command
+}

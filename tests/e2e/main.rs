@@ -1,0 +1,13 @@
+//! The real thing: Docker Engines and four TLS stacks, given what our tool makes of a set over a rack's life.
+//!
+//! `make e2e` runs this in namespaces of its own: `tests/e2e/isolated`. A [`history::History`] is a rack's life, an
+//! [`engine::Daemon`] an instance; [`docker`] and [`tls`] hold the tests.
+
+mod docker;
+mod dockerd;
+mod engine;
+mod history;
+mod isolation;
+mod process;
+mod table;
+mod tls;

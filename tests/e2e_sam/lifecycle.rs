@@ -1,0 +1,210 @@
+//! A rack's whole life, and what CloudFormation does when something fails on the way.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::certificates::{certificates, check_coherent, check_openssl_accepts, fingerprint};
+use crate::cloudformation::{DEPLOYED_GENERATOR, Resource};
+use crate::container_engine::ENGINE;
+use crate::deployed;
+use crate::generation::Published;
+use crate::rack::{self, Part, Set, version_track};
+use crate::rig::Rig;
+use crate::ssm::Calls;
+
+const RACK: &str = "rack-1";
+
+#[test]
+fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
+    let rig = Rig::start();
+    let mut published = Published::default();
+    let mut generator = Resource::generator(&rig, RACK);
+
+    let created = generator.create(json!({})).succeeded();
+    assert_eq!(created.response.physical_id(), rack::hex(RACK));
+    let first = Set::read(&rig.ssm, RACK);
+    assert_eq!(first.parts(), Part::ALL);
+    for part in Part::ALL {
+        assert_eq!(created.response.data(part.data_key()), part.of(RACK));
+        let kind = if part.is_key() {
+            "SecureString"
+        } else {
+            "String"
+        };
+        assert_eq!(first.stored(part).kind, kind, "{part:?}");
+    }
+    let ca = fingerprint(&certificates(first.value(Part::CaCert))[0]);
+    assert_eq!(created.response.data("CACertSha256"), ca);
+    check_openssl_accepts(&first);
+    published.add(&first);
+
+    let kept = generator.update(json!({ "Version": "2" })).succeeded();
+    assert_eq!(
+        kept.response.without_request_id(),
+        created.response.without_request_id()
+    );
+    kept.only_read();
+    assert_eq!(Set::read(&rig.ssm, RACK), first);
+
+    let rotated = generator
+        .update(json!({ "RotationToken": "1" }))
+        .succeeded();
+    let second = Set::read(&rig.ssm, RACK);
+    assert_eq!(second.written_since(&first), Part::ALL);
+    assert_eq!(rotated.response.data("PreviousCACertSha256"), ca);
+    check_coherent(&second);
+    published.add(&second);
+    assert_eq!(published.check_all_connect(), 4);
+
+    for part in [Part::Cert, Part::Key] {
+        let read = Resource::getter(&rig, RACK, &part.of(RACK))
+            .create(json!({}))
+            .succeeded()
+            .wrote_nothing();
+        assert_eq!(read.response.data("Value"), second.value(part));
+        assert_eq!(read.response.no_echo(), part.is_key());
+    }
+
+    let closed = generator.update(json!({ "RetiredCA": ca })).succeeded();
+    assert_eq!(closed.response.data("PreviousCACertSha256"), "");
+    let third = Set::read(&rig.ssm, RACK);
+    assert_eq!(third.written_since(&second), [Part::CaCert, Part::Cert]);
+    assert_eq!(certificates(third.value(Part::CaCert)).len(), 1);
+    check_openssl_accepts(&third);
+
+    generator.delete().succeeded();
+    assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+#[test]
+fn a_set_of_the_deployed_handler_is_adopted_byte_for_byte() {
+    for deployed in deployed::sets() {
+        let rig = Rig::start();
+        let before = deployed.install(&rig.ssm);
+        let mut generator = Resource::generator(&rig, &deployed.rack)
+            .of_type(DEPLOYED_GENERATOR)
+            .existing(&deployed.physical_id);
+        let adopted = generator.update(json!({ "Version": "2" })).succeeded();
+        assert_eq!(adopted.response.physical_id(), deployed.physical_id);
+        adopted.only_read();
+        assert_eq!(Set::read(&rig.ssm, &deployed.rack), before);
+        generator.delete().succeeded();
+        assert!(rig.ssm.read(&version_track(&deployed.rack)).is_none());
+        assert_eq!(rig.ssm.names(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_failed_update_and_its_rollback_change_nothing() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, RACK);
+    generator.create(json!({})).succeeded();
+    let set = Set::read(&rig.ssm, RACK);
+    let failing = json!({ "ValidityDays": "forever", "RotationToken": "1" });
+    generator
+        .update(failing.clone())
+        .failed(&[&"ValidityDays", &"forever"])
+        .wrote_nothing();
+    generator.roll_back(failing).succeeded().only_read();
+    assert_eq!(Set::read(&rig.ssm, RACK), set);
+}
+
+#[test]
+fn a_rotation_that_is_rolled_back_stays_and_is_not_done_again() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, RACK);
+    generator.create(json!({})).succeeded();
+    let properties = generator.create_event()["ResourceProperties"].clone();
+    generator
+        .update(json!({ "RotationToken": "1" }))
+        .succeeded();
+    let rotated = Set::read(&rig.ssm, RACK);
+    // Something else in the stack failed.
+    generator.set_properties(properties);
+    generator
+        .roll_back(json!({ "RotationToken": "1" }))
+        .succeeded()
+        .only_read();
+    generator
+        .update(json!({ "RotationToken": "1" }))
+        .succeeded()
+        .only_read();
+    assert_eq!(Set::read(&rig.ssm, RACK), rotated);
+}
+
+#[test]
+fn the_delete_after_a_create_that_failed_at_once_touches_nothing() {
+    let rig = Rig::start();
+    let mut owner = Resource::generator(&rig, RACK).in_stack("owner");
+    owner.create(json!({})).succeeded();
+    let set = Set::read(&rig.ssm, RACK);
+    let mut failing = Resource::generator(&rig, RACK);
+    let failed = failing
+        .create(json!({ "Validitydays": "365" }))
+        .failed(&[&"Validitydays", &"ValidityDays"])
+        .wrote_nothing();
+    let id = format!("not-created-{}", rack::hex(RACK));
+    assert_eq!(failed.response.physical_id(), id);
+    failing.delete().succeeded();
+    assert_eq!(Set::read(&rig.ssm, RACK), set);
+}
+
+#[test]
+fn the_delete_after_a_create_that_failed_half_way_removes_what_it_made() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, RACK);
+    // The claim, the state and the trust bundle are written.
+    rig.ssm.refuse(Calls::Writes, 3);
+    let failed = generator
+        .create(json!({}))
+        .failed(&[&"AccessDeniedException"]);
+    assert_eq!(failed.response.physical_id(), rack::hex(RACK));
+    rig.ssm.recover();
+    assert_ne!(rig.ssm.names(), [""; 0]);
+    generator.delete().succeeded();
+    assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+/// What the events of the folder are answered, in the order of a rack's life: it begins with the deployed handler.
+const EVENTS: [(&str, &str); 11] = [
+    ("create", "SUCCESS"),
+    ("update", "SUCCESS"),
+    ("bad-property", "FAILED"),
+    ("bad-rack", "FAILED"),
+    ("bad-type", "FAILED"),
+    ("update-rotate", "SUCCESS"),
+    ("getter", "SUCCESS"),
+    ("getter-key", "SUCCESS"),
+    ("bad-parameter-key", "FAILED"),
+    ("update-retire", "SUCCESS"),
+    ("delete", "SUCCESS"),
+];
+
+#[test]
+fn every_event_in_the_folder_is_answered_as_its_name_says_and_no_container_is_left() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let [deployed, _] = deployed::sets();
+    let rig = Rig::start();
+    deployed.install(&rig.ssm);
+    for (name, status) in EVENTS {
+        let text = fs::read_to_string(folder.join(name).with_extension("json"));
+        let mut event: Value = serde_json::from_str(&text.expect("an event")).expect("JSON");
+        let url = event["ResponseURL"].as_str().expect("a URL");
+        let target = url.splitn(4, '/').nth(3).expect("a path");
+        event["ResponseURL"] = format!("http://{}/{target}", rig.sink.address()).into();
+        let exchange = rig.deliver(&event);
+        assert_eq!(exchange.response.status(), status, "{name}");
+    }
+    assert_eq!(fs::read_dir(&folder).expect("events").count(), EVENTS.len());
+    // The Create found a set that was somebody else's, too.
+    let set = Set::read(&rig.ssm, RACK);
+    assert_eq!(certificates(set.value(Part::CaCert)).len(), 1);
+    check_openssl_accepts(&set);
+
+    let containers = ENGINE.containers();
+    let mut left = rig.function.containers();
+    left.retain(|id| containers.contains(id));
+    assert_eq!(left, [""; 0]);
+}
