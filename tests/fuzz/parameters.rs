@@ -1,0 +1,115 @@
+//! Arbitrary values in the store: a plan, and writes that the next event keeps, or a clean refusal.
+#![no_main]
+
+#[path = "../concurrency/world.rs"]
+mod world;
+
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::parameter::{ParameterType, StoredParameter, StoredSet};
+use docker_tls_certgen::plan::{Occasion, Spec};
+use docker_tls_certgen::properties::{GeneratorProperties, OldProperties};
+use docker_tls_certgen::publication::{self, PublicationError};
+use docker_tls_certgen::rack::{Part, Rack};
+use docker_tls_certgen::state::Owner;
+use docker_tls_certgen::{planner, standing::Standing};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+
+use world::{Chance, ChanceMint, EPOCH, time_at};
+
+const DEPLOYED: [&str; 2] = [
+    include_str!("../fixtures/deployed-handler-rack-1.json"),
+    include_str!("../fixtures/deployed-handler-rack-2.json"),
+];
+
+/// What stands in a parameter.
+#[derive(Arbitrary, Debug)]
+enum Stored {
+    Missing,
+    Text(String),
+    /// A value of a deployed set, perhaps in a place where it does not belong.
+    Real { set: bool, part: u8 },
+    /// The same with one character changed or with its end cut off.
+    Spoilt { set: bool, part: u8, at: u16, with: Option<char> },
+}
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    stored: [Stored; 5],
+    is_adoption: bool,
+    token: Option<u8>,
+    retires_previous: bool,
+    days: u16,
+}
+
+fn real(set: bool, part: u8) -> String {
+    let fixture: Value = serde_json::from_str(DEPLOYED[usize::from(set)]).expect("a fixture");
+    let rack = fixture["Rack"].as_str().and_then(Rack::new).expect("a rack");
+    let part = Part::PUBLISHED[usize::from(part) % Part::PUBLISHED.len()];
+    let value = &fixture["Parameters"][rack.parameter_name(part)]["Value"];
+    value.as_str().expect("a value").to_owned()
+}
+
+fn value(stored: &Stored) -> Option<String> {
+    match stored {
+        Stored::Missing => None,
+        Stored::Text(text) => Some(text.clone()),
+        Stored::Real { set, part } => Some(real(*set, *part)),
+        Stored::Spoilt { set, part, at, with } => {
+            let mut value = real(*set, *part);
+            let at = usize::from(*at) % value.len();
+            match with {
+                Some(c) => value.replace_range(at..=at, &c.to_string()),
+                None => value.truncate(at),
+            }
+            Some(value)
+        }
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let parts = [Part::CaCert, Part::CaKey, Part::Cert, Part::Key, Part::State];
+    let stored: StoredSet = parts
+        .into_iter()
+        .zip(&input.stored)
+        .filter_map(|(part, stored)| {
+            let parameter = StoredParameter {
+                value: value(stored)?.into(),
+                parameter_type: ParameterType::String,
+                version: 1,
+            };
+            Some((part, parameter))
+        })
+        .collect();
+    let found = Found::decode(&stored);
+    let mut properties = json!({ "Rack": "rack-1" });
+    if let Some(token) = input.token {
+        properties["RotationToken"] = Value::from(token);
+    }
+    if let Some(previous) = Standing::previous_ca(&found).filter(|_| input.retires_previous) {
+        properties["RetiredCA"] = Value::from(previous.fingerprint().to_string());
+    }
+    let spec = Spec {
+        properties: GeneratorProperties::parse(&properties).expect("properties that are good"),
+        old: OldProperties::default(),
+        occasion: if input.is_adoption {
+            Occasion::Adoption
+        } else {
+            Occasion::Update
+        },
+        owner: Owner::new("stack", "resource"),
+        asked: None,
+    };
+    let now = time_at(EPOCH) + time::Duration::days(input.days.into());
+    let Ok(plan) = planner::plan(&spec, &found, now) else {
+        return;
+    };
+    let chance = Chance::of("fuzz");
+    let mut mint = ChanceMint(&chance);
+    match publication::writes(&plan, &spec, &stored, &found, now, &mut mint) {
+        Ok(writes) => assert_eq!(plan.is_keep(), writes.is_empty()),
+        Err(PublicationError::Unstable { next }) => panic!("{next}"),
+        Err(_) => {}
+    }
+});
