@@ -1,5 +1,6 @@
 # make test    everything that must be green: fetches what it needs, into target/ or by apt
 # make e2e     of that, the part with Docker Engines, other TLS stacks, sam and its containers
+# make fuzz    arbitrary events and stored values, for FUZZ_SECONDS each
 # make build   the deployable target/lambda/bootstrap.zip
 # make clean   back to a fresh checkout
 
@@ -73,6 +74,20 @@ $(BASE_IMAGE):
 	tar --create --directory $(@D)/root --exclude './var/cache/apt/*' --exclude './var/lib/apt/lists/*' --file $@ .
 	rm -rf $(@D)/root
 
+FUZZ_SECONDS := 120
+CARGO_FUZZ := target/tools/cargo-fuzz-0.13.2
+
+# RUSTC_BOOTSTRAP stands in for a nightly toolchain, which the fuzzer's instrumentation wants.
+.PHONY: fuzz
+fuzz: export RUSTC_BOOTSTRAP := 1
+fuzz: packages $(CARGO_FUZZ)/bin/cargo-fuzz
+	for target in events parameters; do
+		mkdir -p target/corpus/$$target
+		[[ "$$target" != events ]] || cp events/*.json target/corpus/events
+		$(CARGO_FUZZ)/bin/cargo-fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --dev --sanitizer none \
+			$$target target/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=target/corpus/
+	done
+
 .PHONY: fmt
 fmt:
 	cargo fmt --check
@@ -92,10 +107,11 @@ deny: packages $(CARGO_DENY)/bin/cargo-deny
 	cargo fetch --locked --target x86_64-unknown-linux-gnu
 	$(CARGO_DENY)/bin/cargo-deny --offline check bans licenses sources
 
-# Not optimised: it runs for a second, and compiles in one minute instead of several.
-$(CARGO_DENY)/bin/cargo-deny:
+# Not optimised: they compile in one minute instead of several.
+$(CARGO_DENY)/bin/cargo-deny $(CARGO_FUZZ)/bin/cargo-fuzz: target/tools/%:
 	export CARGO_PROFILE_DEV_DEBUG=false
-	env -u CARGO_TARGET_DIR cargo install --locked --debug --root $(CARGO_DENY) $(subst -deny-,-deny@,$(notdir $(CARGO_DENY)))
+	tool=$(firstword $(subst /, ,$*))
+	env -u CARGO_TARGET_DIR cargo install --locked --debug --root "target/tools/$$tool" "$${tool%-*}@$${tool##*-}"
 
 .PHONY: build
 build: check-bootstrap target/lambda/bootstrap.zip

@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../concurrency/world.rs"]
+#[expect(dead_code, reason = "the schedules of tests/concurrency use more of it")]
 mod world;
 
 use docker_tls_certgen::found::Found;
