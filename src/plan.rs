@@ -29,6 +29,22 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The event that comes next while the template stays as it is.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let properties = &self.properties;
+        Self {
+            old: OldProperties {
+                rack: Some(properties.rack.clone()),
+                rotation_token: properties.rotation_token.clone(),
+                retired_ca: properties.retired_ca,
+            },
+            occasion: Occasion::Update,
+            asked: None,
+            ..self.clone()
+        }
+    }
+
     /// The names of a new end-entity certificate.
     pub fn alternative_names(&self) -> Vec<SubjectAlternativeName> {
         let given = self.properties.alternative_names.clone();
@@ -346,8 +362,8 @@ pub enum Refusal {
     },
     /// A rotation is asked for that the very next event would close.
     #[error(
-        "property RotationToken has a new value, but RetiredCA names the current CA {current}, so the next update \
-         would close the rotation before anything has moved; remove RetiredCA from the template"
+        "property RetiredCA names the current CA {current}, which has to be replaced now; expected the previous CA's \
+         fingerprint once a rotation is open, or none"
     )]
     RetiresCurrentCa {
         /// The current CA.

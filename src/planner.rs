@@ -25,7 +25,7 @@ pub fn plan(spec: &Spec, found: &Found, now: OffsetDateTime) -> Result<Plan, Ref
     let closed = close(spec, found, &mut state)?;
     let token = spec.properties.rotation_token.clone();
     let token = token.filter(|token| !state.has_seen(token));
-    let rotates_for_token = token.is_some() && obeys_tokens(spec, found);
+    let rotates_for_token = token.is_some() && obeys_tokens(spec, found, now);
     let token = match token {
         Some(token) if !rotates_for_token => {
             state.see(token);
@@ -52,13 +52,19 @@ pub fn plan(spec: &Spec, found: &Found, now: OffsetDateTime) -> Result<Plan, Ref
         rotates_for_token,
     };
     let due = case.due_causes();
+    if rotates_for_token || !due.is_empty() {
+        case.check_word()?;
+    }
     if rotates_for_token && due.is_empty() {
         case.check_token()?;
     }
-    let decision = match &standing.current {
+    let mut decision = match &standing.current {
         Some(current) if due.is_empty() && !rotates_for_token => case.keep_ca(current),
         _ => case.new_ca(due),
     };
+    if decision.publishes() && standing.lacks_issuer(found, now) {
+        decision.cut_off = CutOff::Everyone;
+    }
     let token = match token {
         None => TokenPlan::None,
         Some(token) if decision.publishes_leaf_of_new_ca() => TokenPlan::Obey(token),
@@ -105,9 +111,12 @@ fn close(spec: &Spec, found: &Found, state: &mut State) -> Result<Option<Fingerp
     let Some(previous) = Standing::previous_ca(found).map(|ca| ca.fingerprint()) else {
         return Ok(None);
     };
+    if spec.old.retired_ca == Some(given) {
+        // The word was given by an earlier update. It is obeyed already, or it came before this rotation.
+        return Ok(None);
+    }
     if given != previous {
-        let was_accepted = state.has_retired(&given) || spec.old.retired_ca == Some(given);
-        return if was_accepted {
+        return if state.has_retired(&given) {
             Ok(None)
         } else {
             Err(Refusal::NotThePreviousCa { given, previous })
@@ -123,9 +132,15 @@ fn close(spec: &Spec, found: &Found, state: &mut State) -> Result<Option<Fingerp
 
 /// Whether a token that the state has not seen rotates. Where there is no state, the template may have held the token
 /// for long (rule 7).
-fn obeys_tokens(spec: &Spec, found: &Found) -> bool {
-    spec.occasion == Occasion::Update
-        && (found.state.is_ok() || spec.old.rotation_token != spec.properties.rotation_token)
+fn obeys_tokens(spec: &Spec, found: &Found, now: OffsetDateTime) -> bool {
+    let anchor_ends_soon = || {
+        let anchor = Standing::previous_ca(found);
+        anchor.is_some_and(|ca| ca.not_after() < now + spec.properties.renew_before)
+    };
+    // Without a state, a rollback's old token looks like a new one. Rule 6 must not refuse it.
+    let is_new =
+        || spec.old.rotation_token != spec.properties.rotation_token && !anchor_ends_soon();
+    spec.occasion == Occasion::Update && (found.state.is_ok() || is_new())
 }
 
 /// What is decided of the certificates and keys.
@@ -194,7 +209,18 @@ impl Case<'_> {
         causes
     }
 
-    /// Rule 6, and what would make the next event undo the rotation.
+    /// Refuses a `RetiredCA` that this very update would make the previous CA: sent once more, it would close.
+    fn check_word(&self) -> Result<(), Refusal> {
+        let current = self.standing.current.as_ref();
+        let current = current.and_then(|ca| Some(ca.certificate()?.fingerprint()));
+        let given = self.spec.properties.retired_ca;
+        match current.filter(|_| current == given && given != self.spec.old.retired_ca) {
+            Some(current) => Err(Refusal::RetiresCurrentCa { current }),
+            None => Ok(()),
+        }
+    }
+
+    /// Rule 6.
     fn check_token(&self) -> Result<(), Refusal> {
         if let Some(anchor) = self.standing.other_anchor() {
             let not_after = anchor.not_after();
@@ -205,12 +231,7 @@ impl Case<'_> {
                 });
             }
         }
-        let current = self.standing.current.as_ref();
-        let current = current.and_then(|ca| Some(ca.certificate()?.fingerprint()));
-        match current.filter(|_| current == self.spec.properties.retired_ca) {
-            Some(current) => Err(Refusal::RetiresCurrentCa { current }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Rule 4: the current CA is healthy and no token asks for another.
@@ -297,6 +318,10 @@ impl Case<'_> {
         if self.rotates_for_token {
             causes.push(Cause::NewToken);
         }
+        causes.splice(
+            0..0,
+            self.closed.map(|authority| Cause::Retired { authority }),
+        );
         let former = self.standing.current.clone();
         let anchor = match &self.standing.anchor {
             Some(Anchor::Other(authority)) => Some(AnchorPlan::Other(authority.clone())),
@@ -319,13 +344,20 @@ impl Case<'_> {
                 let pair = issue(Some(CrossPlan::Sign));
                 (Action::Rotate, anchor, None, pair, CutOff::Nobody)
             }
-            Some(anchor) if pair_is_good => (
-                Action::Introduce,
-                anchor,
-                None,
-                PairPlan::Keep,
-                CutOff::Nobody,
-            ),
+            Some(AnchorPlan::Other(authority)) if pair_is_good => {
+                let pair = self.kept_pair(&authority);
+                if pair != PairPlan::Keep {
+                    causes.push(Cause::NotIntact { part: Part::Cert });
+                }
+                let anchor = AnchorPlan::Other(authority);
+                (Action::Introduce, anchor, None, pair, CutOff::Nobody)
+            }
+            // Nothing more can be done for who knows the anchor alone, but for who knows the current CA as well.
+            Some(AnchorPlan::Other(authority)) if self.former_is_unexpired() => {
+                let cut_off = knowing_only(&authority);
+                let pair = issue(Some(CrossPlan::Sign));
+                (Action::Rotate, AnchorPlan::Former, None, pair, cut_off)
+            }
             Some(AnchorPlan::Other(authority)) => {
                 let cut_off = knowing_only(&authority);
                 (
@@ -350,6 +382,21 @@ impl Case<'_> {
             carried,
             writes_bundle: true,
             pair,
+        }
+    }
+
+    /// The published pair as it is, or the same certificates in order where a block cannot be read.
+    fn kept_pair(&self, anchor: &CaCertificate) -> PairPlan {
+        match &self.found.cert {
+            Ok(chain) if !chain.is_intact() => {
+                let mut crosses = chain.crosses().iter();
+                let leads = |cross: &&CaCertificate| {
+                    cross.has_issued(chain.leaf()) && anchor.has_issued(cross)
+                };
+                let cross = crosses.find(leads).cloned().map(CrossPlan::Stored);
+                PairPlan::Rewrite { cross }
+            }
+            _ => PairPlan::Keep,
         }
     }
 
@@ -494,6 +541,13 @@ impl Case<'_> {
     fn finish(&self, decision: Decision, token: TokenPlan) -> Result<Plan, Refusal> {
         let anchor = self.anchor_record(&decision);
         let mut state = self.state.clone();
+        // Without a state, nothing tells that the former token was seen, and a rollback would bring it back.
+        if self.found.state.is_err()
+            && decision.publishes()
+            && let Some(former) = &self.spec.old.rotation_token
+        {
+            state.see(former.clone());
+        }
         let changes_record = match &anchor {
             AnchorRecordPlan::Keep => false,
             AnchorRecordPlan::Clear => state.anchor().is_some(),

@@ -1,8 +1,9 @@
 //! Carrying a plan out: what is issued, which values result, and in which order they are written.
 //!
 //! SSM has no transactions. Every prefix of the writes leaves a set that still connects everyone, and that the next
-//! event heals: the state first, for it holds what the later writes overwrite; then who is trusted; then who signs;
-//! then what is presented; and the state again, once all of it is true.
+//! event heals: the state first, for it holds what the later writes overwrite; then who signs, then who is trusted, for
+//! a CA that is trusted before its key is stored may be given up by the next event; then what is presented; and the
+//! state again, once all of it is true.
 
 use time::OffsetDateTime;
 
@@ -15,8 +16,8 @@ use crate::parameter::{
     MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredParameter, StoredSet,
 };
 use crate::plan::{
-    Action, AnchorPlan, AnchorRecordPlan, CaPlan, CrossPlan, LeafKey, PairPlan, Plan, Refusal,
-    Spec, StatePlan, TokenPlan,
+    AnchorPlan, AnchorRecordPlan, CaPlan, CrossPlan, LeafKey, PairPlan, Plan, Refusal, Spec,
+    StatePlan, TokenPlan,
 };
 use crate::planner;
 use crate::private_key::PrivateKey;
@@ -110,12 +111,12 @@ pub fn writes(
     let values = [
         (Part::State, before.as_ref().map(State::encode)),
         (
-            Part::CaCert,
-            plan.writes_bundle.then(|| TrustBundle::encode(&bundle)),
-        ),
-        (
             Part::CaKey,
             issued.new_ca_key.as_ref().map(PrivateKey::encode),
+        ),
+        (
+            Part::CaCert,
+            plan.writes_bundle.then(|| TrustBundle::encode(&bundle)),
         ),
         (Part::Key, issued.new_key.as_ref().map(PrivateKey::encode)),
         (
@@ -319,10 +320,6 @@ fn states(plan: &Plan, found: &Found, issued: &Issued) -> (Option<State>, Option
     if plan.writes_only_state() {
         before = after.clone();
     }
-    if plan.action == Action::Close {
-        // The word is given; until the bundle and the chain are without the previous CA, it is still the anchor.
-        return (None, Some(after));
-    }
     (Some(before), Some(after))
 }
 
@@ -369,6 +366,7 @@ fn check_stable(
     result: &StoredSet,
     now: OffsetDateTime,
 ) -> Result<(), PublicationError> {
+    let spec = &spec.next();
     let next = match planner::plan(spec, &Found::decode(result), now) {
         Ok(plan) if plan.is_keep() => return Ok(()),
         Ok(plan) => format!("{:?} because {:?}", plan.action, plan.causes),

@@ -247,6 +247,36 @@ impl Standing {
         }
     }
 
+    /// Whether the published pair, or the cross-certificate behind it, was issued by a CA of which nothing else is
+    /// left: whoever trusts that CA alone is refused by whatever is published next.
+    pub fn lacks_issuer(&self, found: &Found, now: OffsetDateTime) -> bool {
+        let (Ok(chain), Ok(key)) = (&found.cert, &found.key) else {
+            return false;
+        };
+        let leaf = chain.leaf();
+        if key.public_key() != leaf.public_key() {
+            return false;
+        }
+        let bundled = found
+            .ca_cert
+            .iter()
+            .flat_map(TrustBundle::authorities)
+            .cloned();
+        let recorded = found.state.iter();
+        let recorded = recorded.filter_map(|state| state.anchor()?.certificate());
+        let authorities: Vec<CaCertificate> = bundled.chain(recorded).collect();
+        let is_orphan = |certificate: &Certificate| {
+            let mut issuers = authorities.iter();
+            !certificate.is_expired(now)
+                && !issuers.any(|authority| authority.has_issued(certificate))
+                && !matches!(&self.current, Some(current) if current.has_issued(certificate))
+        };
+        let mut crosses = chain.crosses().iter();
+        let behind = crosses.clone().any(|cross| cross.has_issued(leaf));
+        (!behind && is_orphan(leaf))
+            || crosses.any(|cross| cross.has_issued(leaf) && is_orphan(cross))
+    }
+
     /// The anchor's certificate, if it is another CA's than the current one's.
     pub fn other_anchor(&self) -> Option<&CaCertificate> {
         match &self.anchor {
@@ -308,7 +338,7 @@ fn anchor(
 ) -> Option<Anchor> {
     let current_key = current.map(CurrentCa::public_key);
     let is_current = |authority: &CaCertificate| Some(authority.public_key()) == current_key;
-    if let Some(recorded) = recorded.filter(|recorded| usable(recorded)) {
+    if let Some(recorded) = recorded.filter(|ca| is_current(ca) || usable(ca)) {
         return Some(if is_current(&recorded) {
             Anchor::Current
         } else {

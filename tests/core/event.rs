@@ -1,0 +1,119 @@
+//! Events, as far as the core sees them, and carrying them out on a set.
+
+use docker_tls_certgen::authority::Mint;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::{Occasion, Plan, Refusal, Spec};
+use docker_tls_certgen::planner;
+use docker_tls_certgen::properties::{GeneratorProperties, OldProperties};
+use docker_tls_certgen::publication::{self, Write};
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::state::Owner;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::store::RACK;
+
+/// An Update that leaves these properties as they were.
+#[track_caller]
+pub fn make_update(properties: &Value) -> Spec {
+    make_change(properties, properties)
+}
+
+/// An Update from the one to the other properties.
+#[track_caller]
+pub fn make_change(old: &Value, properties: &Value) -> Spec {
+    make_spec(old, properties, Occasion::Update)
+}
+
+/// A Create with these properties.
+#[track_caller]
+pub fn make_adoption(properties: &Value) -> Spec {
+    make_spec(&Value::Null, properties, Occasion::Adoption)
+}
+
+#[track_caller]
+fn make_spec(old: &Value, properties: &Value, occasion: Occasion) -> Spec {
+    let mut properties = properties.clone();
+    properties["Rack"] = RACK.into();
+    Spec {
+        properties: GeneratorProperties::parse(&properties).expect("the properties are good"),
+        old: OldProperties::read(old),
+        occasion,
+        owner: make_owner("DockerTLSCertGenerate"),
+        asked: None,
+    }
+}
+
+/// The owner with that logical id in the stack that every event here comes from.
+pub fn make_owner(logical_id: &str) -> Owner {
+    Owner::new(
+        "arn:aws:cloudformation:us-east-1:123456789012:stack/rack-1/f00",
+        logical_id,
+    )
+}
+
+/// What an event would do to a set.
+pub fn plan(spec: &Spec, stored: &StoredSet, now: OffsetDateTime) -> Result<Plan, Refusal> {
+    planner::plan(spec, &Found::decode(stored), now)
+}
+
+/// An event that was carried out.
+pub struct Done {
+    /// What was decided.
+    pub plan: Plan,
+    /// What was written, in this order.
+    pub writes: Vec<Write>,
+}
+
+/// Carries an event out, and checks that the next event with the same properties makes no write.
+#[track_caller]
+pub fn carry_out(
+    spec: &Spec,
+    stored: &mut StoredSet,
+    now: OffsetDateTime,
+    mint: &mut dyn Mint,
+) -> Done {
+    let found = Found::decode(stored);
+    let plan = match planner::plan(spec, &found, now) {
+        Ok(plan) => plan,
+        Err(refusal) => panic!("refused: {refusal}"),
+    };
+    let writes = match publication::writes(&plan, spec, stored, &found, now, mint) {
+        Ok(writes) => writes,
+        Err(error) => panic!("{plan}: {error}"),
+    };
+    assert_eq!(plan.is_keep(), writes.is_empty(), "{plan}");
+    for write in &writes {
+        write.apply(stored);
+    }
+    check_kept(&sticky(spec), stored, now);
+    Done { plan, writes }
+}
+
+/// The event that comes next when nothing changes but `Version`.
+pub fn sticky(spec: &Spec) -> Spec {
+    Spec {
+        old: OldProperties {
+            rack: Some(spec.properties.rack.clone()),
+            rotation_token: spec.properties.rotation_token.clone(),
+            retired_ca: spec.properties.retired_ca,
+        },
+        occasion: Occasion::Update,
+        ..spec.clone()
+    }
+}
+
+/// Checks that an event changes nothing.
+#[track_caller]
+pub fn check_kept(spec: &Spec, stored: &StoredSet, now: OffsetDateTime) {
+    match plan(spec, stored, now) {
+        Ok(plan) => assert!(plan.is_keep(), "{plan}"),
+        Err(refusal) => panic!("refused: {refusal}"),
+    }
+}
+
+/// Which parts were written, in this order.
+pub fn written(writes: &[Write]) -> Vec<Part> {
+    writes.iter().map(|write| write.part).collect()
+}

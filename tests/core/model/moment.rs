@@ -1,0 +1,181 @@
+//! One moment of the model: what is stored, what time it is, and who must still connect to whom.
+
+use std::collections::BTreeSet;
+
+use docker_tls_certgen::certificate::Fingerprint;
+use docker_tls_certgen::rack::Part;
+
+use super::sight::Sight;
+use super::site::{ListId, SetId, Site};
+use super::step::Event;
+
+/// What a template asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wish {
+    /// `RotationToken`; 0 is none.
+    pub token: u8,
+    /// `RetiredCA`.
+    pub retired: Option<String>,
+    /// Later wishes have higher numbers.
+    pub age: u8,
+}
+
+/// What a template asks for, and what it asked for before its last change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Template {
+    /// What it asks for.
+    pub wish: Wish,
+    /// What it asked for before.
+    pub former: Wish,
+    /// Whether the last change failed, so that CloudFormation sends nothing new before it was tried again or set back.
+    pub failed: bool,
+}
+
+impl Template {
+    /// What it says when this event is sent; `None` if CloudFormation would not send it now.
+    pub fn after(&self, event: Event, sight: &Sight) -> Option<Self> {
+        let has_changed = self.wish != self.former;
+        let mut wish = self.wish.clone();
+        wish.age = wish.age.max(self.former.age) + 1;
+        match event {
+            Event::Again | Event::Twice
+                if has_changed && self.failed == (event == Event::Again) =>
+            {
+                return Some(Self {
+                    failed: false,
+                    ..self.clone()
+                });
+            }
+            Event::SetBack if has_changed => {
+                return Some(Self {
+                    wish: self.former.clone(),
+                    former: self.wish.clone(),
+                    failed: false,
+                });
+            }
+            Event::Again | Event::Twice | Event::SetBack => return None,
+            _ if self.failed => return None,
+            Event::NoOp => return Some(self.clone()),
+            Event::NewToken => wish.token = wish.token.max(self.former.token) + 1,
+            Event::Close => wish.retired = Some(sight.previous_ca.clone()?),
+            Event::CloseTooEarly if sight.previous_ca.is_some() => return None,
+            Event::CloseTooEarly => wish.retired = Some(sight.current_ca.clone()?),
+        }
+        let is_change = (wish.token, &wish.retired) != (self.wish.token, &self.wish.retired);
+        is_change.then(|| Self {
+            wish,
+            former: self.wish.clone(),
+            failed: false,
+        })
+    }
+
+    /// Whether the event that it describes asks for something new, rather than for what was before.
+    pub fn is_forward(&self) -> bool {
+        self.wish.age > self.former.age
+    }
+}
+
+/// Whom a plan says it cuts off.
+#[derive(Clone, Copy, Debug)]
+pub enum CutOffs<'a> {
+    /// Everyone.
+    All,
+    /// Who shares no other valid CA with the published bundle.
+    KnowingOnly(&'a Fingerprint, Option<ListId>),
+}
+
+/// One moment.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Moment {
+    /// What is stored.
+    pub set: SetId,
+    /// Published parts whose value nobody published.
+    pub tainted: BTreeSet<Part>,
+    /// The time in seconds since 1970.
+    pub now: i64,
+    /// Whether a part got the value of another set. Two such parts would be another set, not damage.
+    pub swapped: bool,
+    /// What the template says.
+    pub template: Template,
+    /// The bundles that somebody read who must still connect to everybody.
+    pub bundles: BTreeSet<ListId>,
+    /// The chains that somebody read, with the key that belongs to it, who must still connect to everybody.
+    pub chains: BTreeSet<ListId>,
+}
+
+impl Moment {
+    /// Somebody reads what can be read.
+    pub fn read(&mut self, sight: &Sight, site: &mut Site) {
+        let is_published = |part| !self.tainted.contains(&part);
+        self.bundles
+            .extend(sight.bundle.filter(|_| is_published(Part::CaCert)));
+        self.chains
+            .extend(sight.chain.filter(|_| is_published(Part::Cert)));
+        self.forget_expired(site);
+    }
+
+    /// Lets go of readers whose time is over: the end of an anchor ends every generation but the newest.
+    pub fn forget_expired(&mut self, site: &mut Site) {
+        let now = self.now;
+        self.bundles
+            .retain(|bundle| !site.is_all_expired(*bundle, now));
+        self.chains
+            .retain(|chain| !site.is_leaf_expired(*chain, now));
+        let mut bundles = self.bundles.iter();
+        if bundles.any(|bundle| site.has_expired(*bundle, now))
+            && let Some(newest) = site.newest_issuer(&self.bundles, &self.chains, now)
+        {
+            self.bundles.retain(|bundle| site.holds(*bundle, newest));
+            self.chains
+                .retain(|chain| site.is_accepted_by(newest, *chain, now));
+        }
+    }
+
+    /// Lets go of readers of whose CA nothing is left that would tell of it, after damage and time.
+    pub fn forget_untraceable(&mut self, then: &Sight, when: i64, now: &Sight, site: &mut Site) {
+        let (then, now) = (then.traces(site, when), now.traces(site, self.now));
+        if then.is_subset(&now) {
+            return;
+        }
+        self.bundles
+            .retain(|bundle| site.has_one_of(*bundle, &now) || !site.has_one_of(*bundle, &then));
+        self.chains.retain(|chain| {
+            site.has_issuer_among(*chain, &now) || !site.has_issuer_among(*chain, &then)
+        });
+    }
+
+    /// Lets go of readers that a plan says it cuts off, and of who reads from now on what they read.
+    pub fn forget_cut_off(&mut self, whom: CutOffs<'_>, sight: &Sight, site: &mut Site) {
+        let now = self.now;
+        let is_cut_off = |bundle: ListId, site: &mut Site| match whom {
+            CutOffs::All => true,
+            CutOffs::KnowingOnly(authority, published) => {
+                !site.share_another(bundle, published, authority, now)
+            }
+        };
+        self.bundles.retain(|bundle| !is_cut_off(*bundle, site));
+        if sight.bundle.is_some_and(|bundle| is_cut_off(bundle, site)) {
+            self.tainted.insert(Part::CaCert);
+        }
+        let is_cut_off = |chain: ListId, site: &mut Site| match whom {
+            CutOffs::All => true,
+            CutOffs::KnowingOnly(authority, published) => {
+                !site.accepts_without(published, authority, chain, now)
+            }
+        };
+        self.chains.retain(|chain| !is_cut_off(*chain, site));
+        if sight.chain.is_some_and(|chain| is_cut_off(chain, site)) {
+            self.tainted.insert(Part::Cert);
+        }
+    }
+
+    /// Takes the operator's word that nobody is left who read anything before the latest rotation.
+    pub fn forget_retired(&mut self, sight: &Sight, site: &mut Site) {
+        let Some(current) = &sight.ca_key else {
+            return;
+        };
+        self.bundles.retain(|bundle| site.has_key(*bundle, current));
+        self.chains
+            .retain(|chain| site.is_leaf_issued_by(*chain, current));
+    }
+}

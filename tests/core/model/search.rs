@@ -1,0 +1,563 @@
+//! Breadth first over all distinct moments that a number of steps can lead to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+use docker_tls_certgen::certificate::Fingerprint;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::{CutOff, Plan, Refusal};
+use docker_tls_certgen::planner;
+use docker_tls_certgen::publication;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Cause;
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+
+use super::moment::{CutOffs, Moment, Template, Wish};
+use super::sight::Sight;
+use super::site::{SetId, Site};
+use super::step::{Damage, Event, Extent, Step, Wait};
+use crate::acceptance::Verdict;
+use crate::event::make_change;
+use crate::mint::PoolMint;
+use crate::store::certificates;
+
+/// Where the search begins, and what it never changes.
+pub struct Start {
+    /// The set.
+    pub stored: StoredSet,
+    /// The time.
+    pub now: OffsetDateTime,
+    /// Properties apart from token and retired CA.
+    pub properties: Value,
+    /// Another set of the same kind.
+    pub other: StoredSet,
+}
+
+/// How far a search goes, and which steps it takes.
+pub struct Reach {
+    /// How many steps a sequence has, before the event that follows it.
+    pub steps: usize,
+    /// What happens to the store.
+    pub damages: Vec<Damage>,
+    /// Until when time passes.
+    pub waits: Vec<Wait>,
+    /// What CloudFormation sends.
+    pub events: Vec<Event>,
+    /// The first write after which an event may crash; 0 is before any.
+    pub first_crash: usize,
+}
+
+/// What a search found.
+#[derive(Default)]
+pub struct Findings {
+    /// Distinct moments.
+    pub moments: usize,
+    /// Distinct stored sets.
+    pub sets: usize,
+    /// Events that were decided and issued.
+    pub events: usize,
+    /// Pairs of readers that were looked at.
+    pub pairs: usize,
+    /// Pairs that differ in bundle, chain or time.
+    pub distinct_pairs: usize,
+    /// Signatures that the model itself checked.
+    pub signatures: usize,
+    /// Plans that said that they cut off, with the shortest way there.
+    pub cut_offs: BTreeMap<String, String>,
+    /// What must not be, with the shortest way there.
+    pub counterexamples: BTreeMap<String, String>,
+}
+
+/// What one event does to one set.
+enum Outcome {
+    Refused(Refusal),
+    Failed(String),
+    Done(Done),
+}
+
+struct Done {
+    /// The sets after each write.
+    sets: Vec<SetId>,
+    /// The part of each write.
+    parts: Vec<Part>,
+    /// Action and causes, without what differs from run to run.
+    summary: String,
+    cut_off: CutOff,
+    closes: bool,
+}
+
+/// What can happen to a set between two events.
+struct Prospects {
+    damages: Vec<(Damage, SetId)>,
+    waits: Vec<(Wait, i64)>,
+}
+
+/// A set, a time, what the template says and said, and the fresh keys at hand.
+type Question = (SetId, i64, Wish, Wish, Vec<usize>);
+
+#[derive(Default)]
+struct Known {
+    site: Site,
+    sights: HashMap<SetId, Arc<Sight>>,
+    prospects: HashMap<SetId, Arc<Prospects>>,
+    outcomes: HashMap<Question, Arc<Outcome>>,
+    findings: Findings,
+}
+
+/// A moment, and where it came from.
+struct Node {
+    moment: Moment,
+    origin: Option<(usize, Step)>,
+    /// Whether an event came to its end here, so that the next one must change nothing.
+    is_settled: bool,
+}
+
+/// A step, and the node that it is taken from.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    nodes: &'a [Node],
+    index: usize,
+}
+
+impl Place<'_> {
+    fn moment(&self) -> &Moment {
+        &self.nodes[self.index].moment
+    }
+
+    /// The steps that lead here, and one more.
+    fn way(&self, step: Step) -> String {
+        let mut steps = vec![step.to_string()];
+        let mut origin = self.nodes[self.index].origin;
+        while let Some((parent, step)) = origin {
+            steps.push(step.to_string());
+            origin = self.nodes[parent].origin;
+        }
+        steps.reverse();
+        steps.join(" → ")
+    }
+}
+
+struct Search<'a> {
+    start: &'a Start,
+    reach: &'a Reach,
+    renew_before: Duration,
+    known: Mutex<Known>,
+}
+
+/// Looks at everything that so many steps lead to, and at the event after that.
+pub fn search(start: &Start, reach: &Reach) -> Findings {
+    let spec = make_change(&Value::Null, &start.properties);
+    let search = Search {
+        start,
+        reach,
+        renew_before: spec.properties.renew_before,
+        known: Mutex::default(),
+    };
+    let first = search.first_moment();
+    let mut seen: HashMap<Moment, usize> = HashMap::from([(first.clone(), 0)]);
+    let mut nodes = vec![Node {
+        moment: first,
+        origin: None,
+        is_settled: false,
+    }];
+    let mut frontier = 0..1;
+    for level in 0..=reach.steps {
+        let reached = search.expand_all(&nodes, frontier.clone().collect(), level == reach.steps);
+        frontier.start = nodes.len();
+        for (moment, parent, step) in reached {
+            let index = *seen.entry(moment.clone()).or_insert(nodes.len());
+            if index == nodes.len() {
+                nodes.push(Node {
+                    moment,
+                    origin: Some((parent, step)),
+                    is_settled: false,
+                });
+            }
+            let failed = nodes[index].moment.template.failed;
+            nodes[index].is_settled |= matches!(step, Step::Event(_, Extent::Whole)) && !failed;
+        }
+        frontier.end = nodes.len();
+    }
+    search.check_settled(&nodes);
+    let known = search.known.into_inner().expect("no worker panicked");
+    Findings {
+        moments: nodes.len(),
+        sets: known.site.sets_seen(),
+        events: known.outcomes.len(),
+        distinct_pairs: known.site.pairs_judged(),
+        signatures: known.site.signatures_checked(),
+        ..known.findings
+    }
+}
+
+impl Search<'_> {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().expect("no worker panicked")
+    }
+
+    fn first_moment(&self) -> Moment {
+        let set = self.known().site.set_id(&self.start.stored);
+        let mut moment = Moment {
+            set,
+            tainted: BTreeSet::new(),
+            now: self.start.now.unix_timestamp(),
+            swapped: false,
+            template: Template::default(),
+            bundles: BTreeSet::new(),
+            chains: BTreeSet::new(),
+        };
+        moment.read(&self.sight(set), &mut self.known().site);
+        moment
+    }
+
+    /// Everything that one step from these nodes leads to.
+    fn expand_all(
+        &self,
+        nodes: &[Node],
+        frontier: Vec<usize>,
+        is_last: bool,
+    ) -> Vec<(Moment, usize, Step)> {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let next = Mutex::new(frontier.into_iter());
+        let work = || {
+            let mut reached = Vec::new();
+            loop {
+                let index = next.lock().expect("no worker panicked").next();
+                let Some(index) = index else {
+                    return reached;
+                };
+                for (moment, step) in self.expand(Place { nodes, index }, is_last) {
+                    reached.push((moment, index, step));
+                }
+            }
+        };
+        let mut reached: Vec<_> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            let results = workers.into_iter().map(thread::ScopedJoinHandle::join);
+            results
+                .flat_map(|result| result.expect("a worker ends"))
+                .collect()
+        });
+        reached.sort_by_key(|(_, index, _)| *index);
+        reached
+    }
+
+    /// Everything that one step leads to. After the last step, only the event that comes next is looked at.
+    fn expand(&self, from: Place<'_>, is_last: bool) -> Vec<(Moment, Step)> {
+        let moment = from.moment();
+        let sight = self.sight(moment.set);
+        let mut reached = Vec::new();
+        if !is_last {
+            self.suffer(from, &sight, &mut reached);
+        }
+        for event in self.reach.events.iter().copied() {
+            let is_next = match event {
+                Event::NoOp => true,
+                Event::Again | Event::SetBack => moment.template.failed,
+                _ => false,
+            };
+            if (!is_last || is_next)
+                && let Some(template) = moment.template.after(event, &sight)
+            {
+                reached.extend(self.send(from, event, &template));
+            }
+        }
+        reached
+    }
+
+    /// What damage and time lead to.
+    fn suffer(&self, from: Place<'_>, sight: &Sight, reached: &mut Vec<(Moment, Step)>) {
+        let moment = from.moment();
+        let prospects = self.prospects(moment.set);
+        for (damage, set) in &prospects.damages {
+            let swaps = matches!(damage, Damage::Swap(_));
+            if swaps && moment.swapped {
+                continue;
+            }
+            let mut next = moment.clone();
+            next.set = *set;
+            next.swapped |= swaps;
+            if !damage.is_harmless() {
+                next.tainted.insert(damage.part());
+            }
+            let seen = self.sight(*set);
+            let site = &mut self.known().site;
+            next.forget_untraceable(sight, moment.now, &seen, site);
+            next.read(&seen, site);
+            reached.push((next, Step::Damage(*damage)));
+        }
+        for (wait, end) in &prospects.waits {
+            if *end > moment.now {
+                let mut next = moment.clone();
+                next.now = *end;
+                let site = &mut self.known().site;
+                next.forget_untraceable(sight, moment.now, sight, site);
+                next.forget_expired(site);
+                reached.push((next, Step::Wait(*wait)));
+            }
+        }
+        for (next, step) in reached {
+            self.check(next, from, *step, "what happened");
+        }
+    }
+
+    /// Everything that this event leads to, crashes included.
+    fn send(&self, from: Place<'_>, event: Event, template: &Template) -> Vec<(Moment, Step)> {
+        let old = match event {
+            Event::NoOp => &template.wish,
+            _ => &template.former,
+        };
+        let whole = Step::Event(event, Extent::Whole);
+        let mut next = from.moment().clone();
+        next.template = template.clone();
+        let outcome = self.outcome(from.moment(), &template.wish, old);
+        let done = match &*outcome {
+            Outcome::Done(done) => done,
+            Outcome::Failed(error) => {
+                self.report(from, whole, error);
+                return Vec::new();
+            }
+            Outcome::Refused(refusal) => {
+                let is_forward = event != Event::NoOp && template.is_forward();
+                if !is_forward || matches!(refusal, Refusal::LaterState | Refusal::LateDuplicate) {
+                    self.report(from, whole, &format!("stumbles: {refusal}"));
+                }
+                // CloudFormation sends the old properties.
+                next.template.failed = true;
+                return vec![(next, whole)];
+            }
+        };
+        self.take_word(&mut next, done, from, whole);
+        let mut reached = Vec::new();
+        for writes in 0..=done.sets.len() {
+            if writes > 0 {
+                next.set = done.sets[writes - 1];
+                next.tainted.remove(&done.parts[writes - 1]);
+                let sight = self.sight(next.set);
+                next.read(&sight, &mut self.known().site);
+            }
+            let is_whole = writes == done.sets.len();
+            let extent = if is_whole {
+                Extent::Whole
+            } else {
+                Extent::CrashAfter(writes)
+            };
+            let step = Step::Event(event, extent);
+            if !self.check(&next, from, step, &done.summary) {
+                return reached;
+            }
+            if is_whole || writes >= self.reach.first_crash {
+                let mut moment = next.clone();
+                moment.template.failed = !is_whole && event != Event::NoOp;
+                reached.push((moment, step));
+            }
+        }
+        reached
+    }
+
+    /// Lets go of readers that the plan says are cut off, and of those that the operator says are gone.
+    fn take_word(&self, moment: &mut Moment, done: &Done, from: Place<'_>, step: Step) {
+        let sight = self.sight(moment.set);
+        let published = self
+            .sight(done.sets.last().copied().unwrap_or(moment.set))
+            .bundle;
+        let whom = match &done.cut_off {
+            CutOff::Nobody => None,
+            // A CA of another set stands for the CA whose place it took.
+            CutOff::KnowingOnly { authority, .. } if !self.is_of_other_set(authority) => {
+                Some(CutOffs::KnowingOnly(authority, published))
+            }
+            CutOff::KnowingOnly { .. } | CutOff::Everyone => Some(CutOffs::All),
+        };
+        let known = &mut *self.known();
+        if let Some(whom) = whom {
+            let cut_offs = &mut known.findings.cut_offs;
+            cut_offs
+                .entry(done.summary.clone())
+                .or_insert_with(|| from.way(step));
+            moment.forget_cut_off(whom, &sight, &mut known.site);
+        }
+        if done.closes {
+            moment.forget_retired(&sight, &mut known.site);
+        }
+    }
+
+    fn is_of_other_set(&self, authority: &Fingerprint) -> bool {
+        let other = certificates(&self.start.other, Part::CaCert);
+        other.iter().any(|other| other.fingerprint() == *authority)
+    }
+
+    /// Checks that everybody who counts accepts everybody who counts.
+    fn check(&self, moment: &Moment, from: Place<'_>, step: Step, after: &str) -> bool {
+        let known = &mut *self.known();
+        let mut refused = None;
+        for bundle in &moment.bundles {
+            for chain in &moment.chains {
+                known.findings.pairs += 1;
+                if known.site.judge(*bundle, *chain, moment.now) == Verdict::Refused {
+                    refused = Some((*bundle, *chain));
+                }
+            }
+        }
+        let Some((bundle, chain)) = refused else {
+            return true;
+        };
+        let (bundle, chain) = (known.site.describe(bundle), known.site.describe(chain));
+        let what = format!("{}: {bundle} refuses {chain}", from.way(step));
+        let counterexamples = &mut known.findings.counterexamples;
+        counterexamples.entry(after.to_owned()).or_insert(what);
+        false
+    }
+
+    /// Checks that where an event came to its end, the next one writes nothing.
+    fn check_settled(&self, nodes: &[Node]) {
+        for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.is_settled) {
+            let wish = &node.moment.template.wish;
+            if let Outcome::Done(done) = &*self.outcome(&node.moment, wish, wish)
+                && !done.sets.is_empty()
+            {
+                let what = format!("not kept: {}", done.summary);
+                let step = Step::Event(Event::NoOp, Extent::Whole);
+                self.report(Place { nodes, index }, step, &what);
+            }
+        }
+    }
+
+    fn report(&self, from: Place<'_>, step: Step, what: &str) {
+        let counterexamples = &mut self.known().findings.counterexamples;
+        counterexamples
+            .entry(what.to_owned())
+            .or_insert_with(|| from.way(step));
+    }
+
+    fn outcome(&self, moment: &Moment, wish: &Wish, old: &Wish) -> Arc<Outcome> {
+        let sight = self.sight(moment.set);
+        let lists = &moment.bundles | &moment.chains;
+        let used = &sight.pool_numbers | &self.known().site.pool_numbers(&lists);
+        let fresh: Vec<usize> = (0..)
+            .filter(|number| !used.contains(number))
+            .take(2)
+            .collect();
+        let question = (moment.set, moment.now, wish.clone(), old.clone(), fresh);
+        if let Some(outcome) = self.known().outcomes.get(&question) {
+            return Arc::clone(outcome);
+        }
+        let outcome = Arc::new(self.carry_out(&question));
+        self.known().outcomes.insert(question, Arc::clone(&outcome));
+        outcome
+    }
+
+    fn carry_out(&self, (set, now, wish, old, fresh): &Question) -> Outcome {
+        let now = OffsetDateTime::from_unix_timestamp(*now).expect("a time that X.509 can hold");
+        let mut stored = StoredSet::clone(&self.known().site.set(*set));
+        let spec = make_change(&self.properties(old), &self.properties(wish));
+        let found = Found::decode(&stored);
+        let plan = match planner::plan(&spec, &found, now) {
+            Ok(plan) => plan,
+            Err(refusal) => return Outcome::Refused(refusal),
+        };
+        // The key tells CAs apart, and the time what they issue; only what is made for a token again has to differ.
+        let state = stored.get(&Part::State);
+        let state = state.map_or("", |state| state.value.expose());
+        let pending = Some(state).filter(|state| state.contains("pending"));
+        let salt = format!("{now} {fresh:?} {pending:?}");
+        let mut mint = PoolMint::with_keys(fresh.clone(), &salt);
+        let writes = publication::writes(&plan, &spec, &stored, &found, now, &mut mint);
+        let mut writes = match writes {
+            Ok(writes) => writes,
+            Err(error) => return Outcome::Failed(format!("{}: {error}", summary(&plan))),
+        };
+        let site = &mut self.known().site;
+        site.settle_signatures(&mut writes);
+        let apply = |write: &publication::Write| {
+            write.apply(&mut stored);
+            site.set_id(&stored)
+        };
+        Outcome::Done(Done {
+            sets: writes.iter().map(apply).collect(),
+            parts: writes.iter().map(|write| write.part).collect(),
+            summary: summary(&plan),
+            closes: plan
+                .causes
+                .iter()
+                .any(|cause| matches!(cause, Cause::Retired { .. })),
+            cut_off: plan.cut_off,
+        })
+    }
+
+    fn properties(&self, wish: &Wish) -> Value {
+        let mut properties = self.start.properties.clone();
+        if wish.token > 0 {
+            properties["RotationToken"] = wish.token.into();
+        }
+        properties["RetiredCA"] = json!(wish.retired);
+        properties
+    }
+
+    fn sight(&self, set: SetId) -> Arc<Sight> {
+        let stored = {
+            let known = self.known();
+            if let Some(sight) = known.sights.get(&set) {
+                return Arc::clone(sight);
+            }
+            known.site.set(set)
+        };
+        let found = Found::decode(&stored);
+        let known = &mut *self.known();
+        let sight = Arc::new(Sight::new(&stored, &found, &mut known.site));
+        known.sights.insert(set, Arc::clone(&sight));
+        sight
+    }
+
+    fn prospects(&self, set: SetId) -> Arc<Prospects> {
+        let stored = {
+            let known = self.known();
+            if let Some(prospects) = known.prospects.get(&set) {
+                return Arc::clone(prospects);
+            }
+            known.site.set(set)
+        };
+        let found = Found::decode(&stored);
+        let strike = |damage: &Damage| {
+            let struck = damage.strike(&stored, &found, &self.start.other)?;
+            Some((*damage, self.known().site.set_id(&struck)))
+        };
+        let end = |wait: &Wait| Some((*wait, wait.end(&found, self.renew_before)?));
+        let prospects = Arc::new(Prospects {
+            damages: self.reach.damages.iter().filter_map(strike).collect(),
+            waits: self.reach.waits.iter().filter_map(end).collect(),
+        });
+        self.known().prospects.insert(set, Arc::clone(&prospects));
+        prospects
+    }
+}
+
+/// A plan in words without dates and fingerprints.
+fn summary(plan: &Plan) -> String {
+    let causes: Vec<String> = plan
+        .causes
+        .iter()
+        .map(|cause| match cause {
+            Cause::Expired { part, .. } => format!("{part} expired"),
+            Cause::Expiring { part, .. } => format!("{part} expires"),
+            Cause::NotLeadingTo { .. } => "no path to the anchor".to_owned(),
+            Cause::BundleLacks { .. } => "the bundle lacks a CA".to_owned(),
+            Cause::BundleHasRetired { .. } => "the bundle has a retired CA".to_owned(),
+            Cause::Retired { .. } => "RetiredCA".to_owned(),
+            cause => cause.to_string(),
+        })
+        .collect();
+    let cut_off = match plan.cut_off {
+        CutOff::Nobody => "nobody",
+        CutOff::KnowingOnly { .. } => "who knows only one CA",
+        CutOff::Everyone => "everyone",
+    };
+    format!(
+        "{:?} cuts off {cut_off}, because {}",
+        plan.action,
+        causes.join(" and ")
+    )
+}

@@ -1,0 +1,98 @@
+//! What the model reads off a stored set: once for each set.
+
+use std::collections::BTreeSet;
+
+use docker_tls_certgen::bundle::TrustBundle;
+use docker_tls_certgen::chain::CertificateChain;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Standing;
+
+use super::site::{Keys, ListId, Site};
+use crate::mint::pool_number;
+
+/// What can be seen of a stored set.
+pub struct Sight {
+    /// The bundle, if one can be read.
+    pub bundle: Option<ListId>,
+    /// The chain, if it can be read together with its key.
+    pub chain: Option<ListId>,
+    /// The keys of the CAs that there is a trace of, apart from what they issued of the pair.
+    traces: Keys,
+    /// The keys of the CAs that issued something of the pair.
+    issuers: Keys,
+    /// Which keys of the pool are in use.
+    pub pool_numbers: BTreeSet<usize>,
+    /// The public key of the current CA.
+    pub ca_key: Option<Vec<u8>>,
+    /// The previous CA's fingerprint while a rotation is open, which the operator reads off the stack's outputs.
+    pub previous_ca: Option<String>,
+    /// The current CA's fingerprint.
+    pub current_ca: Option<String>,
+}
+
+impl Sight {
+    /// Looks at a set.
+    pub fn new(stored: &StoredSet, found: &Found, site: &mut Site) -> Self {
+        let mut list = |part| {
+            let id = site.list_id(stored.get(&part)?.value.expose());
+            Some(id).filter(|id| !site.is_empty(*id))
+        };
+        let (bundle, chain) = (list(Part::CaCert), list(Part::Cert));
+        let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
+        let leaf_key = leaf.map(|leaf| leaf.public_key().to_vec());
+        let key = found.key.as_ref().ok().map(|key| key.public_key().to_vec());
+        let matches = key.is_some() && key == leaf_key;
+        let ca_key = found.ca_key.as_ref().ok();
+        let ca_key = ca_key.map(|key| key.public_key().to_vec());
+
+        let recorded = found.state.as_ref().ok();
+        let recorded = recorded.and_then(|state| state.anchor()?.certificate());
+        let recorded = recorded.map(|ca| ca.public_key().to_vec());
+        let mut traces: Keys = recorded.into_iter().chain(ca_key.clone()).collect();
+        let authorities = found
+            .ca_cert
+            .as_ref()
+            .map_or(&[][..], TrustBundle::authorities);
+        let bundled: Keys = authorities
+            .iter()
+            .map(|ca| ca.public_key().to_vec())
+            .collect();
+        // A bundle that neither the CA key nor the chain belongs to is taken for another set's.
+        let is_others = ca_key.as_ref().is_some_and(|key| {
+            !bundled.contains(key) && leaf.is_some_and(|leaf| leaf.is_signed_by(key))
+        });
+        if !is_others {
+            traces.extend(bundled.clone());
+        }
+        let issuers = chain.map_or(Keys::new(), |chain| site.keys_of_issuers_of(chain));
+        let all = [&traces, &issuers, &bundled].into_iter().flatten();
+        let pool_numbers = all.chain(&key).chain(&leaf_key);
+        let current_ca = authorities
+            .iter()
+            .find(|ca| Some(ca.public_key()) == ca_key.as_deref());
+        Self {
+            bundle,
+            chain: chain.filter(|_| matches),
+            pool_numbers: pool_numbers.filter_map(|key| pool_number(key)).collect(),
+            traces,
+            issuers,
+            ca_key,
+            previous_ca: Standing::previous_ca(found).map(|ca| ca.fingerprint().to_string()),
+            current_ca: current_ca.map(|ca| ca.fingerprint().to_string()),
+        }
+    }
+
+    /// The keys of the CAs of which anything is left that tells of them.
+    pub fn traces(&self, site: &Site, now: i64) -> Keys {
+        let mut traces = self.traces.clone();
+        if self
+            .chain
+            .is_some_and(|chain| !site.is_leaf_expired(chain, now))
+        {
+            traces.extend(self.issuers.clone());
+        }
+        traces
+    }
+}

@@ -1,0 +1,120 @@
+//! Sets as the store holds them: the deployed handler's own, and ours.
+
+use docker_tls_certgen::certificate::Certificate;
+use docker_tls_certgen::encoding::PemText;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::parameter::{ParameterType, StoredParameter, StoredSet};
+use docker_tls_certgen::private_key::KeyAlgorithm;
+use docker_tls_certgen::rack::{Part, Rack};
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+
+use crate::event::{carry_out, make_adoption};
+use crate::mint::FreshMint;
+
+/// Now, unless a test says otherwise: some weeks after the deployed handler wrote the fixtures.
+pub const NOW: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_800_014_400) {
+    Ok(now) => now,
+    Err(_) => panic!("2027-01-15T12:00:00Z is a date"),
+};
+
+/// The rack that every set here belongs to.
+pub const RACK: &str = "rack-1";
+
+/// A set that the deployed handler wrote: RSA with 2048 bits, PKCS#1, no state.
+pub fn make_deployed() -> StoredSet {
+    make_from_fixture(include_str!("../fixtures/deployed-handler-rack-1.json"))
+}
+
+/// Another such set, with other keys and the same names.
+pub fn make_other_deployed() -> StoredSet {
+    make_from_fixture(include_str!("../fixtures/deployed-handler-rack-2.json"))
+}
+
+fn make_from_fixture(fixture: &str) -> StoredSet {
+    let fixture: Value = serde_json::from_str(fixture).expect("fixtures are JSON");
+    let rack = fixture["Rack"].as_str().and_then(Rack::new);
+    let rack = rack.expect("fixtures name their rack");
+    let stored = |part| {
+        let stored = &fixture["Parameters"][rack.parameter_name(part)];
+        let value = stored["Value"].as_str().expect("fixtures hold text");
+        let parameter = StoredParameter {
+            value: value.into(),
+            parameter_type: ParameterType::String,
+            version: 1,
+        };
+        (part, parameter)
+    };
+    Part::PUBLISHED.into_iter().map(stored).collect()
+}
+
+/// A set of our own, made by a Create some days before [`NOW`].
+pub fn make_own(algorithm: KeyAlgorithm) -> StoredSet {
+    make_own_with(&json!({ "KeyAlgorithm": algorithm.name() }))
+}
+
+/// A set of our own with these properties, made by a Create some days before [`NOW`].
+pub fn make_own_with(properties: &Value) -> StoredSet {
+    let mut stored = StoredSet::new();
+    let spec = make_adoption(properties);
+    carry_out(&spec, &mut stored, NOW - Duration::days(10), &mut FreshMint);
+    stored
+}
+
+/// A parameter's value.
+#[track_caller]
+pub fn value(stored: &StoredSet, part: Part) -> &str {
+    let parameter = stored.get(&part);
+    let Some(parameter) = parameter else {
+        panic!("the {part} is missing");
+    };
+    parameter.value.expose()
+}
+
+/// Puts another value into a parameter, behind the back of whoever wrote it.
+pub fn set_value(stored: &mut StoredSet, part: Part, value: &str) {
+    let version = stored.get(&part).map_or(0, |existing| existing.version);
+    let parameter = StoredParameter {
+        value: value.into(),
+        parameter_type: ParameterType::String,
+        version: version + 1,
+    };
+    stored.insert(part, parameter);
+}
+
+/// The certificates of a bundle or a chain, in their order.
+#[track_caller]
+pub fn certificates(stored: &StoredSet, part: Part) -> Vec<Certificate> {
+    let text = PemText::decode(value(stored, part)).expect("the value is base64");
+    let blocks = text.blocks.iter();
+    blocks
+        .map(|block| Certificate::from_der(&block.der).expect("the block is a certificate"))
+        .collect()
+}
+
+/// The certificate at that place of a bundle or a chain.
+#[track_caller]
+pub fn certificate(stored: &StoredSet, part: Part, index: usize) -> Certificate {
+    certificates(stored, part).swap_remove(index)
+}
+
+/// The public key of a stored private key.
+#[track_caller]
+pub fn public_key(stored: &StoredSet, part: Part) -> Vec<u8> {
+    let found = Found::decode(stored);
+    let key = match part {
+        Part::CaKey => found.ca_key,
+        Part::Key => found.key,
+        part => panic!("the {part} is no key"),
+    };
+    key.expect("the key loads").public_key().to_vec()
+}
+
+/// The parts whose values are the same in both sets, of those that either has.
+pub fn kept(before: &StoredSet, after: &StoredSet) -> Vec<Part> {
+    let is_same = |part: &Part| {
+        before.get(part).is_some()
+            && before.get(part).map(|p| &p.value) == after.get(part).map(|p| &p.value)
+    };
+    Part::ALL.into_iter().filter(is_same).collect()
+}

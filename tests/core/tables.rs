@@ -1,0 +1,120 @@
+//! Tables over (spec, found, now): what is decided, what stays byte for byte, and that the next event changes nothing.
+
+mod closing;
+mod dates;
+mod memory;
+mod names;
+mod repairs;
+mod rotation;
+mod text;
+mod tokens;
+
+use docker_tls_certgen::certificate::{Certificate, Fingerprint};
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::{Action, CutOff, Spec};
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Cause;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::acceptance::{Registry, Verdict, read_certificates};
+use crate::event::{Done, carry_out, make_update};
+use crate::mint::FreshMint;
+use crate::store::{NOW, certificates, kept, value};
+
+/// What an event did.
+#[derive(Debug, PartialEq, Eq)]
+struct Effect {
+    action: Action,
+    causes: Vec<Cause>,
+    cut_off: CutOff,
+    /// The parameters whose values stayed byte for byte.
+    kept: Vec<Part>,
+}
+
+/// An Update that asks for nothing.
+fn make_plain() -> Spec {
+    make_update(&json!({}))
+}
+
+/// An Update that leaves a new token in the template.
+fn make_token(token: &str) -> Spec {
+    crate::event::make_change(&json!({}), &json!({ "RotationToken": token }))
+}
+
+/// Carries an event out, and says what it did.
+#[track_caller]
+fn effect(spec: &Spec, stored: &mut StoredSet, now: OffsetDateTime) -> Effect {
+    let before = stored.clone();
+    let Done { plan, .. } = carry_out(spec, stored, now, &mut FreshMint);
+    Effect {
+        action: plan.action,
+        causes: plan.causes,
+        cut_off: plan.cut_off,
+        kept: kept(&before, stored),
+    }
+}
+
+/// A set on which rotations with these tokens were carried out, one after the other.
+#[track_caller]
+fn make_rotated(mut stored: StoredSet, tokens: &[&str]) -> StoredSet {
+    let mut old = Value::Null;
+    for token in tokens {
+        let new = json!({ "RotationToken": token });
+        let spec = crate::event::make_change(&old, &new);
+        let found = effect(&spec, &mut stored, NOW);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::Rotate, CutOff::Nobody)
+        );
+        old = new;
+    }
+    stored
+}
+
+fn fingerprint(stored: &StoredSet, index: usize) -> Fingerprint {
+    certificates(stored, Part::CaCert)[index].fingerprint()
+}
+
+/// The current CA's certificate.
+fn current_ca(stored: &StoredSet) -> Certificate {
+    certificates(stored, Part::CaCert).swap_remove(0)
+}
+
+fn leaf(stored: &StoredSet) -> Certificate {
+    certificates(stored, Part::Cert).swap_remove(0)
+}
+
+/// Checks that one who read its bundle from the one set accepts one who read its chain from the other.
+#[track_caller]
+fn check_accepts(verifier: &StoredSet, presenter: &StoredSet, now: OffsetDateTime) {
+    assert_eq!(verdict(verifier, presenter, now), Verdict::Accepted);
+}
+
+/// Checks that one who read its bundle from the one set refuses one who read its chain from the other.
+#[track_caller]
+fn check_refuses(verifier: &StoredSet, presenter: &StoredSet, now: OffsetDateTime) {
+    assert_eq!(verdict(verifier, presenter, now), Verdict::Refused);
+}
+
+#[track_caller]
+fn verdict(verifier: &StoredSet, presenter: &StoredSet, now: OffsetDateTime) -> Verdict {
+    let mut registry = Registry::default();
+    let mut ids = |text: &str| -> Vec<_> {
+        let certificates = read_certificates(text);
+        certificates.iter().map(|der| registry.id(der)).collect()
+    };
+    let bundle = ids(value(verifier, Part::CaCert));
+    let chain = ids(value(presenter, Part::Cert));
+    registry.judge(&bundle, &chain, now.unix_timestamp())
+}
+
+/// Checks that all of these sets' readers connect to each other, both ways.
+#[track_caller]
+fn check_all_connect(sets: &[&StoredSet], now: OffsetDateTime) {
+    for verifier in sets {
+        for presenter in sets {
+            check_accepts(verifier, presenter, now);
+        }
+    }
+}

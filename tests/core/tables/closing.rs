@@ -1,0 +1,199 @@
+//! `RetiredCA`: the operator's word that everything has moved, which stays in the template for good.
+
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::{Action, CutOff, Refusal, Spec};
+use docker_tls_certgen::private_key::KeyAlgorithm;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Cause;
+use serde_json::{Value, json};
+use time::Duration;
+
+use super::{
+    check_accepts, check_all_connect, check_refuses, current_ca, effect, fingerprint, make_rotated,
+};
+use crate::event::{check_kept, make_change, make_update, plan};
+use crate::store::{NOW, certificates, make_deployed, make_other_deployed, make_own};
+
+fn retired(stored: &StoredSet, index: usize) -> Value {
+    json!({ "RotationToken": "a", "RetiredCA": fingerprint(stored, index).to_string() })
+}
+
+/// An Update that puts `RetiredCA` into the template.
+fn make_close(stored: &StoredSet, index: usize) -> Spec {
+    make_change(&json!({ "RotationToken": "a" }), &retired(stored, index))
+}
+
+#[test]
+fn the_previous_cas_fingerprint_closes_the_rotation_at_once() {
+    for before in [make_deployed(), make_own(KeyAlgorithm::EcdsaP256)] {
+        let rotated = make_rotated(before.clone(), &["a"]);
+        let mut stored = rotated.clone();
+        let found = effect(&make_close(&rotated, 1), &mut stored, NOW);
+        let authority = fingerprint(&rotated, 1);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::Close, CutOff::Nobody)
+        );
+        assert_eq!(found.causes[0], Cause::Retired { authority });
+        assert_eq!(found.kept, [Part::CaKey, Part::Key]);
+        assert_eq!(certificates(&stored, Part::CaCert), [current_ca(&rotated)]);
+        assert_eq!(certificates(&stored, Part::Cert), [super::leaf(&rotated)]);
+        // Everything that was made after the rotation goes on; what was made before is refused now.
+        check_all_connect(&[&rotated, &stored], NOW);
+        check_refuses(&before, &stored, NOW);
+        check_refuses(&stored, &before, NOW);
+    }
+}
+
+#[test]
+fn the_fingerprint_may_be_in_upper_case_and_with_colons() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    let plain = fingerprint(&rotated, 1).to_string().to_uppercase();
+    let pairs: Vec<&str> = (0..64).step_by(2).map(|at| &plain[at..at + 2]).collect();
+    let new = json!({ "RotationToken": "a", "RetiredCA": pairs.join(":") });
+    let spec = make_change(&json!({ "RotationToken": "a" }), &new);
+    assert_eq!(
+        effect(&spec, &mut rotated.clone(), NOW).action,
+        Action::Close
+    );
+}
+
+#[test]
+fn another_cas_fingerprint_is_refused_with_the_right_one() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    let previous = fingerprint(&rotated, 1);
+    for given in [
+        fingerprint(&rotated, 0),
+        fingerprint(&make_other_deployed(), 0),
+    ] {
+        let new = json!({ "RotationToken": "a", "RetiredCA": given.to_string() });
+        let refusal = plan(
+            &make_change(&json!({ "RotationToken": "a" }), &new),
+            &rotated,
+            NOW,
+        );
+        let refusal = refusal.expect_err("a wrong fingerprint is refused");
+        assert_eq!(refusal, Refusal::NotThePreviousCa { given, previous });
+        let text = refusal.to_string();
+        assert!(text.contains("RetiredCA"), "{text}");
+        assert!(text.contains(&given.to_string()), "{text}");
+        assert!(text.contains(&previous.to_string()), "{text}");
+    }
+}
+
+#[test]
+fn it_has_no_effect_while_no_rotation_is_open() {
+    for stored in [make_deployed(), make_own(KeyAlgorithm::EcdsaP256)] {
+        for given in [
+            fingerprint(&stored, 0),
+            fingerprint(&make_other_deployed(), 0),
+        ] {
+            let new = json!({ "RetiredCA": given.to_string() });
+            check_kept(&make_change(&json!({}), &new), &stored, NOW);
+        }
+    }
+}
+
+#[test]
+fn left_in_the_template_it_has_no_effect_on_later_updates_and_rotations() {
+    let mut stored = make_rotated(make_deployed(), &["a"]);
+    let close = make_close(&stored, 1);
+    let template = retired(&stored, 1);
+    effect(&close, &mut stored, NOW);
+    let closed = stored.clone();
+    check_kept(&make_update(&template), &stored, NOW);
+    check_kept(&close, &stored, NOW);
+    let mut next = template.clone();
+    next["RotationToken"] = "b".into();
+    let found = effect(&make_change(&template, &next), &mut stored, NOW);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Rotate, CutOff::Nobody)
+    );
+    check_all_connect(&[&closed, &stored], NOW);
+    // Nor where the state that remembers it is lost; the token is recorded again.
+    stored.remove(&Part::State);
+    let found = effect(&make_update(&next), &mut stored, NOW);
+    assert_eq!(
+        (found.action, found.kept),
+        (Action::Record, Part::PUBLISHED.to_vec())
+    );
+}
+
+#[test]
+fn a_rollback_after_a_close_changes_nothing() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    let mut stored = rotated.clone();
+    effect(&make_close(&rotated, 1), &mut stored, NOW);
+    let back = make_change(&retired(&rotated, 1), &json!({ "RotationToken": "a" }));
+    check_kept(&back, &stored, NOW);
+}
+
+#[test]
+fn it_is_refused_while_the_published_pair_is_the_previous_cas() {
+    let mut stored = make_deployed();
+    stored.remove(&Part::CaKey);
+    effect(&super::make_plain(), &mut stored, NOW);
+    let previous = fingerprint(&stored, 1);
+    let new = json!({ "RetiredCA": previous.to_string() });
+    let refusal = plan(&make_change(&json!({}), &new), &stored, NOW);
+    let refusal = refusal.expect_err("the pair would be refused");
+    assert_eq!(refusal, Refusal::PairOfPreviousCa { previous });
+}
+
+#[test]
+fn a_word_that_was_given_before_the_rotation_does_not_close_it() {
+    for lost in [Part::CaKey, Part::CaCert] {
+        let mut stored = make_own(KeyAlgorithm::EcdsaP256);
+        let template = json!({ "RetiredCA": fingerprint(&stored, 0).to_string() });
+        check_kept(&make_change(&json!({}), &template), &stored, NOW);
+        stored.remove(&lost);
+        effect(&make_update(&template), &mut stored, NOW);
+        let mut next = template.clone();
+        next["RotationToken"] = "a".into();
+        let before = stored.clone();
+        let found = effect(&make_change(&template, &next), &mut stored, NOW);
+        assert_ne!(found.action, Action::Close);
+        assert_eq!(certificates(&stored, Part::CaCert).len(), 2);
+        check_accepts(&before, &stored, NOW);
+    }
+}
+
+#[test]
+fn a_word_that_this_very_update_would_make_true_is_refused() {
+    let stored = make_own(KeyAlgorithm::EcdsaP256);
+    let current = fingerprint(&stored, 0);
+    let word = json!({ "RetiredCA": current.to_string() });
+    let mut with_token = word.clone();
+    with_token["RotationToken"] = "a".into();
+    let due = current_ca(&stored).not_after() - Duration::days(1);
+    for (new, now) in [(&with_token, NOW), (&word, due)] {
+        let refusal = plan(&make_change(&json!({}), new), &stored, now);
+        let refusal = refusal.expect_err("a retry would close the rotation");
+        assert_eq!(refusal, Refusal::RetiresCurrentCa { current });
+    }
+}
+
+#[test]
+fn a_close_and_a_token_in_one_update_close_first_and_rotate_then() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    let mut stored = rotated.clone();
+    let mut new = retired(&rotated, 1);
+    new["RotationToken"] = "b".into();
+    let found = effect(
+        &make_change(&json!({ "RotationToken": "a" }), &new),
+        &mut stored,
+        NOW,
+    );
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Rotate, CutOff::Nobody)
+    );
+    let authority = fingerprint(&rotated, 1);
+    assert_eq!(
+        found.causes,
+        [Cause::Retired { authority }, Cause::NewToken]
+    );
+    assert_eq!(certificates(&stored, Part::CaCert)[1], current_ca(&rotated));
+    check_all_connect(&[&rotated, &stored], NOW);
+}

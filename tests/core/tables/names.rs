@@ -1,0 +1,84 @@
+//! `SubjectAlternativeNames`: given and not covered, they are a reason to reissue; not given, they never are.
+
+use docker_tls_certgen::alternative_name::SubjectAlternativeName;
+use docker_tls_certgen::plan::{Action, CutOff};
+use docker_tls_certgen::private_key::KeyAlgorithm;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Cause;
+use serde_json::{Value, json};
+
+use super::{Effect, check_all_connect, effect, leaf, make_plain};
+use crate::event::{check_kept, make_update};
+use crate::store::{NOW, make_deployed, make_own, make_own_with};
+
+fn names(given: &[&str]) -> Vec<SubjectAlternativeName> {
+    let parse = |name: &&str| SubjectAlternativeName::parse(name).expect("a name");
+    given.iter().map(parse).collect()
+}
+
+#[test]
+fn a_certificate_that_covers_the_names_is_kept() {
+    let stored =
+        make_own_with(&json!({ "SubjectAlternativeNames": "a.example,B.example,10.0.0.1,::1" }));
+    for given in [
+        Value::Null,
+        json!(""),
+        json!([]),
+        json!("a.example"),
+        json!("b.EXAMPLE, 10.0.0.1"),
+        json!(["::1", "a.example", "b.example", "10.0.0.1"]),
+    ] {
+        let spec = make_update(&json!({ "SubjectAlternativeNames": given }));
+        check_kept(&spec, &stored, NOW);
+    }
+}
+
+#[test]
+fn a_name_that_is_not_covered_is_a_reason_to_reissue_from_the_same_ca() {
+    for (healthy, given) in [
+        (
+            make_own(KeyAlgorithm::EcdsaP256),
+            ["localhost", "new.example"],
+        ),
+        (make_own(KeyAlgorithm::EcdsaP256), ["127.0.0.1", "10.0.0.1"]),
+        // The deployed handler's certificates have no names at all.
+        (make_deployed(), ["localhost", "127.0.0.1"]),
+    ] {
+        let mut stored = healthy.clone();
+        let spec = make_update(&json!({ "SubjectAlternativeNames": given }));
+        let missing = names(&given).into_iter();
+        let covered = leaf(&healthy);
+        let name = missing
+            .clone()
+            .find(|name| !covered.alternative_names().contains(name));
+        let found = effect(&spec, &mut stored, NOW);
+        let mut kept = vec![Part::CaCert, Part::CaKey, Part::Key];
+        kept.extend(healthy.contains_key(&Part::State).then_some(Part::State));
+        let expected = Effect {
+            action: Action::Reissue,
+            causes: vec![Cause::NameNotCovered {
+                name: name.expect("one is missing"),
+            }],
+            cut_off: CutOff::Nobody,
+            kept,
+        };
+        assert_eq!(found, expected);
+        assert_eq!(
+            leaf(&stored).alternative_names(),
+            missing.collect::<Vec<_>>()
+        );
+        check_all_connect(&[&healthy, &stored], NOW);
+    }
+}
+
+#[test]
+fn where_no_names_are_given_a_new_certificate_is_good_for_this_machine() {
+    let mut stored = make_deployed();
+    check_kept(&make_plain(), &stored, NOW);
+    stored.remove(&Part::Cert);
+    effect(&make_plain(), &mut stored, NOW);
+    assert_eq!(
+        leaf(&stored).alternative_names(),
+        names(&["localhost", "127.0.0.1"])
+    );
+}
