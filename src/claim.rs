@@ -25,8 +25,15 @@ pub const POLL: Duration = Duration::milliseconds(500);
 struct Claim {
     /// Who: fresh for every event that is handled, for duplicates of an event share everything else.
     nonce: String,
-    /// Until when, in milliseconds since 1970; 0 when the holder has ended it.
+    /// A lease after it was put, in milliseconds since 1970.
     until: i64,
+    /// Whether it was put to end the holder's claim.
+    #[serde(default)]
+    ended: bool,
+    /// The version that its put was to make. A later one has overwritten a claim that nobody has seen: a put can come
+    /// late, and one whose answer was lost is sent again.
+    #[serde(default)]
+    version: i64,
 }
 
 impl Claim {
@@ -39,13 +46,19 @@ impl Claim {
     }
 }
 
-/// Until when a claim holds that somebody has not ended; `None` if nobody holds it.
+/// Until when somebody holds or may hold a rack's claim; `None` if nobody does.
 pub fn held_until(stored: &StoredSet) -> Option<OffsetDateTime> {
     let claim = Claim::stored(stored)?;
-    let until = i128::from(claim.until) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(until)
-        .ok()
-        .filter(|_| claim.until > 0)
+    let until = Duration::milliseconds(claim.until);
+    let until = if stored.get(&Part::Claim)?.version != claim.version {
+        // What is hidden beneath was put before this, and this took effect at most a put's time after it was sent.
+        until + PUT_LIMIT
+    } else if claim.ended {
+        return None;
+    } else {
+        until
+    };
+    OffsetDateTime::UNIX_EPOCH.checked_add(until)
 }
 
 /// One handler's attempts to be a rack's only writer.
@@ -69,6 +82,7 @@ pub enum Attempt {
 #[derive(Debug)]
 pub struct Lease {
     until: OffsetDateTime,
+    version: i64,
     ended: Cell<bool>,
 }
 
@@ -90,28 +104,29 @@ impl<'a, S: ParameterStore, W: World> Claimant<'a, S, W> {
         }
     }
 
+    /// Whether somebody else is writing, or may be.
+    pub fn is_shut_out(&self, read: &StoredSet) -> bool {
+        // One's own claim that was lost, or that ran out, has been waited for.
+        let is_own =
+            Claim::stored(read).is_some_and(|claim| claim.nonce == self.nonce && !claim.ended);
+        !is_own && held_until(read).is_some_and(|until| self.world.now() < until)
+    }
+
     /// Tries to become the only writer, given what was just read.
     pub async fn attempt(&self, read: &StoredSet) -> Result<Attempt, StoreError> {
-        let now = self.world.now();
-        let stored = read.get(&Part::Claim);
-        if let Some(Claim { nonce, until }) = Claim::stored(read)
-            && nonce != self.nonce
-            && milliseconds(now) < until
-        {
+        if self.is_shut_out(read) {
             return Ok(Attempt::Lost(POLL));
         }
-        let until = now + LEASE;
-        let claim = Claim {
-            nonce: self.nonce.clone(),
-            until: milliseconds(until),
-        };
+        let now = self.world.now();
+        let stored = read.get(&Part::Claim);
         let lease = Lease {
-            until,
+            until: now + LEASE,
+            version: stored.map_or(0, |stored| stored.version) + 1,
             ended: Cell::new(false),
         };
-        let expected = stored.map_or(1, |stored| stored.version + 1);
+        let claim = self.claim(now, lease.version, false);
         match self.put(&claim, stored.is_some()).await {
-            Ok(version) if version == expected => Ok(Attempt::Won(lease)),
+            Ok(version) if version == lease.version => Ok(Attempt::Won(lease)),
             // The put has landed on top of somebody's claim, which may be valid: nobody can tell until this one ends.
             Ok(_) => Ok(Attempt::Lost(LEASE)),
             Err(StoreError::AlreadyExists { .. }) => {
@@ -130,15 +145,22 @@ impl<'a, S: ParameterStore, W: World> Claimant<'a, S, W> {
 
     /// Ends a claim, so that nobody has to wait for its lease to run out.
     pub async fn end(&self, lease: &Lease) -> Result<(), StoreError> {
-        if !lease.covers_a_put(self.world.now()) {
+        let now = self.world.now();
+        if !lease.covers_a_put(now) {
             return Ok(());
         }
         lease.ended.set(true);
-        let ended = Claim {
-            nonce: self.nonce.clone(),
-            until: 0,
-        };
+        let ended = self.claim(now, lease.version + 1, true);
         self.put(&ended, true).await.map(drop)
+    }
+
+    fn claim(&self, now: OffsetDateTime, version: i64, ended: bool) -> Claim {
+        Claim {
+            nonce: self.nonce.clone(),
+            until: milliseconds(now + LEASE),
+            ended,
+            version,
+        }
     }
 
     async fn put(&self, claim: &Claim, overwrite: bool) -> Result<i64, StoreError> {

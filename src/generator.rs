@@ -1,8 +1,10 @@
 //! The generator: keeps a rack's set, and takes it away when the last owner leaves.
 //!
-//! Shell: reads, has the core decide, claims, reads and has it decide again, writes in order.
+//! Shell: reads, has the core decide, claims, sees that nothing has changed meanwhile, writes in order.
 
 use std::cell::Cell;
+
+use time::Duration;
 
 use crate::chain::CertificateChain;
 use crate::claim::{self, Attempt, Claimant, Lease};
@@ -70,13 +72,12 @@ struct Publication {
     writes: Vec<Write>,
 }
 
-impl Publication {
-    /// Whether a set is still the one that was read, whoever has claimed it since.
-    fn was_made_for(&self, stored: &StoredSet) -> bool {
-        let but_claim = |part: &(&Part, &StoredParameter)| *part.0 != Part::Claim;
-        let before = self.stored.iter().filter(but_claim);
-        before.eq(stored.iter().filter(but_claim))
-    }
+/// Whether a set is still the one that was read, whoever has claimed it since.
+fn is_unchanged(read: &StoredSet, again: &StoredSet) -> bool {
+    let but_claim = |part: &(&Part, &StoredParameter)| *part.0 != Part::Claim;
+    read.iter()
+        .filter(but_claim)
+        .eq(again.iter().filter(but_claim))
 }
 
 /// The generator for one rack.
@@ -106,6 +107,17 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
         loop {
             let stored = self.store.read(self.rack, &Part::ALL).await?;
             self.note_ownership(spec, &stored);
+            if self.claimant.is_shut_out(&stored) {
+                // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
+                let plan = planner::plan(spec, &Found::decode(&stored), self.world.now());
+                if let Ok(plan) = plan
+                    && plan.is_keep()
+                {
+                    return Ok(self.kept(plan, &stored));
+                }
+                self.wait(claim::POLL).await?;
+                continue;
+            }
             // What cannot be carried out is refused before anything is claimed, and so before anything is written;
             // and keys are made before a lease begins, for that may take its time.
             let publication = self.publication(spec, stored)?;
@@ -116,8 +128,9 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
                 continue;
             };
             let result = self.publish(spec, publication, &lease).await;
-            self.end(&lease).await;
+            let ended = self.claimant.end(&lease).await;
             if let Some(kept) = result? {
+                ended?;
                 return Ok(kept);
             }
         }
@@ -131,49 +144,62 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
             if matches!(decided, Removal::Nothing(_)) {
                 return Ok(decided);
             }
-            if stored.is_empty() {
-                self.store.delete(self.rack).await?;
-                return Ok(decided);
-            }
             let Some(lease) = self.claim(&stored).await? else {
                 continue;
             };
-            let stored = self.store.read(self.rack, &Part::ALL).await?;
             if !lease.covers_a_put(self.world.now()) {
                 continue;
             }
-            let decided = removal(departure, &stored);
             let result = match &decided {
                 Removal::Nothing(_) => Ok(()),
-                Removal::Everything => {
-                    self.store.delete(self.rack).await?;
-                    return Ok(decided);
-                }
+                Removal::Everything => match self.store.delete(self.rack).await {
+                    Ok(()) => return Ok(decided),
+                    // The claim went with the rest if it was done all the same, and somebody else may hold the next.
+                    Err(StoreError::Unreachable { .. })
+                        if self.world.time_left() > claim::LEASE =>
+                    {
+                        self.world.pause(claim::POLL).await;
+                        continue;
+                    }
+                    Err(error @ StoreError::Unreachable { .. }) => return Err(error.into()),
+                    Err(error) => Err(error),
+                },
                 Removal::Owner(write) => self.put(write, None).await,
             };
-            self.end(&lease).await;
-            return result.map(|()| decided).map_err(GeneratorError::from);
+            let ended = self.claimant.end(&lease).await;
+            result?;
+            ended?;
+            return Ok(decided);
         }
     }
 
-    /// Becomes the only writer, or waits for a while and gives `None`.
-    async fn claim(&self, stored: &StoredSet) -> Result<Option<Lease>, GeneratorError> {
-        match self.claimant.attempt(stored).await? {
-            Attempt::Won(lease) => Ok(Some(lease)),
-            Attempt::Lost(wait) if wait < self.world.time_left() => {
-                tracing::info!(rack = self.rack.name(), "waiting for another invocation");
-                self.world.pause(wait).await;
-                Ok(None)
-            }
-            Attempt::Lost(_) => Err(GeneratorError::Busy),
-        }
+    /// Becomes the only writer of the set that was read, or waits for a while and gives `None`.
+    async fn claim(&self, read: &StoredSet) -> Result<Option<Lease>, GeneratorError> {
+        let wait = match self.claimant.attempt(read).await? {
+            Attempt::Won(lease) => match self.store.read(self.rack, &Part::ALL).await {
+                Ok(again) if is_unchanged(read, &again) => return Ok(Some(lease)),
+                // By the claim's version, nobody has written since. So the read lagged, or everything was deleted and
+                // the versions began anew, and then this claim may lie on top of one that holds.
+                Ok(_) => claim::LEASE,
+                Err(error) => {
+                    // The read's error is the one to tell; a claim that is not ended runs out.
+                    let _ = self.claimant.end(&lease).await;
+                    return Err(error.into());
+                }
+            },
+            Attempt::Lost(wait) => wait,
+        };
+        self.wait(wait).await?;
+        Ok(None)
     }
 
-    /// Ends a claim. One that cannot be ended runs out by itself, which is no reason to fail.
-    async fn end(&self, lease: &Lease) {
-        if let Err(error) = self.claimant.end(lease).await {
-            tracing::warn!(rack = self.rack.name(), %error, "the claim was not ended");
+    async fn wait(&self, wait: Duration) -> Result<(), GeneratorError> {
+        if wait >= self.world.time_left() {
+            return Err(GeneratorError::Busy);
         }
+        tracing::info!(rack = self.rack.name(), "waiting for another invocation");
+        self.world.pause(wait).await;
+        Ok(())
     }
 
     /// Decides, and issues what has to be issued.
@@ -193,19 +219,14 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
     async fn publish(
         &self,
         spec: &Spec,
-        prepared: Publication,
+        publication: Publication,
         lease: &Lease,
     ) -> Result<Option<Kept>, GeneratorError> {
-        let stored = self.store.read(self.rack, &Part::ALL).await?;
         let Publication {
             mut stored,
             plan,
             writes,
-        } = if prepared.was_made_for(&stored) {
-            prepared
-        } else {
-            self.publication(spec, stored)?
-        };
+        } = publication;
         let kms_key_id = spec.properties.kms_key_id.as_deref();
         for (done, write) in writes.iter().enumerate() {
             if !lease.covers_a_put(self.world.now()) {

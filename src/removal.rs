@@ -79,7 +79,11 @@ pub fn removal(departure: &Departure, stored: &StoredSet) -> Removal {
     }
     let leaving = if state.is_owned_by(&departure.owner) {
         departure.owner.clone()
-    } else if departure.has_rack_id && state.is_owned_by(&Owner::former()) {
+    } else if departure.has_rack_id
+        && state.is_owned_by(&Owner::former())
+        // A second delivery of the Delete of an owner speaks for nobody.
+        && !state.has_left(&departure.owner)
+    {
         Owner::former()
     } else {
         return Removal::Nothing(Untouched::NotAnOwner);

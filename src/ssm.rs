@@ -31,6 +31,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// SSM refuses a write with this code while another write of the same parameter is under way. The SDK does not know
 /// that it passes.
 const TOO_MANY_UPDATES: &str = "TooManyUpdates";
+/// The codes of refusals that say that nothing was done, and that pass.
+const NOT_DONE: [&str; 3] = [TOO_MANY_UPDATES, "ThrottlingException", "Throttling"];
 
 /// SSM Parameter Store in the account and region that the environment names.
 #[derive(Clone, Debug)]
@@ -155,13 +157,51 @@ impl ParameterStore for Ssm {
     async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
         let mut names = rack.parameter_names();
         names.push(rack.version_track_name());
-        self.client
-            .delete_parameters()
-            .set_names(Some(names.clone()))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| store_error(StoreAction::Delete, &names.join(", "), &error))
+        // Never sent again by the SDK: a delete whose answer was lost would take what somebody has made since.
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(PUT_LIMIT.unsigned_abs())
+            .build();
+        let once = aws_sdk_ssm::config::Builder::new()
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled());
+        let deadline = Instant::now() + PUT_LIMIT.unsigned_abs();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let answer = self
+                .client
+                .delete_parameters()
+                .set_names(Some(names.clone()))
+                .customize()
+                .config_override(once.clone())
+                .send()
+                .await;
+            let Err(error) = answer else {
+                return Ok(());
+            };
+            let status = error.raw_response().map(|answer| answer.status().as_u16());
+            match store_error(StoreAction::Delete, &names.join(", "), &error) {
+                StoreError::Refused { code, .. }
+                    if NOT_DONE.contains(&code.as_str()) && Instant::now() + wait < deadline =>
+                {
+                    sleep(wait).await;
+                    wait = LONGEST_WAIT.min(wait * 2);
+                }
+                // A server's error does not tell whether it was done.
+                StoreError::Refused {
+                    action,
+                    parameter,
+                    code,
+                    message,
+                } if status.is_some_and(|status| status >= 500) => {
+                    return Err(StoreError::Unreachable {
+                        action,
+                        parameter,
+                        message: format!("{code}: {message}"),
+                    });
+                }
+                error => return Err(error),
+            }
+        }
     }
 }
 

@@ -301,12 +301,15 @@ impl State {
         *since = asked.map_or(*since, |asked| asked.max(*since));
     }
 
-    /// Takes an owner off the list; one that left at a known time is remembered for a while.
+    /// Whether an owner was listed and is remembered to have left.
+    pub fn has_left(&self, owner: &Owner) -> bool {
+        self.left.contains_key(owner)
+    }
+
+    /// Takes an owner off the list; it is remembered for a while that it was there.
     pub fn remove_owner(&mut self, owner: &Owner, asked: Option<EventSeconds>) {
         self.owners.remove(owner);
-        if let Some(asked) = asked {
-            self.left.insert(owner.clone(), asked);
-        }
+        self.left.insert(owner.clone(), asked.unwrap_or_default());
         while self.left.len() > MAX_LEFT {
             let oldest = self.left.iter().min_by_key(|(_, left)| **left);
             let oldest = oldest.map(|(owner, _)| owner.clone());

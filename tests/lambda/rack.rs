@@ -20,7 +20,7 @@ pub enum Part {
 
 impl Part {
     /// All four.
-    pub const ALL: [Self; 4] = [Self::CaCert, Self::CaKey, Self::Key, Self::Cert];
+    pub const ALL: [Self; 4] = [Self::CaKey, Self::CaCert, Self::Key, Self::Cert];
 
     /// What the parameter's name ends with.
     pub fn suffix(self) -> &'static str {

@@ -1,0 +1,146 @@
+//! Events as CloudFormation sends them, made from those in `events/`.
+
+use docker_tls_certgen::event::Event;
+use docker_tls_certgen::rack::{Part, Rack};
+use docker_tls_certgen::state::EventSeconds;
+use serde_json::{Value, json};
+
+use crate::running::{Request, Running, Step};
+use crate::store::{Answer, MemoryStore};
+use crate::world::EPOCH;
+use docker_tls_certgen::handler::Outcome;
+
+/// The files of `events/`, with the names that they have there.
+pub const EVENTS: [(&str, &str); 11] = [
+    (
+        "bad-parameter-key",
+        include_str!("../../events/bad-parameter-key.json"),
+    ),
+    (
+        "bad-property",
+        include_str!("../../events/bad-property.json"),
+    ),
+    ("bad-rack", include_str!("../../events/bad-rack.json")),
+    ("bad-type", include_str!("../../events/bad-type.json")),
+    ("create", include_str!("../../events/create.json")),
+    ("delete", include_str!("../../events/delete.json")),
+    ("getter-key", include_str!("../../events/getter-key.json")),
+    ("getter", include_str!("../../events/getter.json")),
+    (
+        "update-retire",
+        include_str!("../../events/update-retire.json"),
+    ),
+    (
+        "update-rotate",
+        include_str!("../../events/update-rotate.json"),
+    ),
+    ("update", include_str!("../../events/update.json")),
+];
+
+/// The rack of the events and of the fixture.
+pub fn rack() -> Rack {
+    Rack::new("rack-1").expect("a name that is not empty")
+}
+
+/// One of the events in `events/`.
+#[track_caller]
+pub fn make_event(file: &str) -> Value {
+    let event = EVENTS.iter().find(|(name, _)| *name == file);
+    let (_, text) = event.expect("there is such a file");
+    serde_json::from_str(text).expect("events are JSON")
+}
+
+/// One of the events in `events/`, with some of its properties changed; null takes a property away.
+#[track_caller]
+pub fn make_event_with(file: &str, changed: &Value) -> Value {
+    let mut event = make_event(file);
+    let changed = changed.as_object().expect("properties are an object");
+    for (property, value) in changed {
+        let properties = &mut event["ResourceProperties"];
+        let properties = properties.as_object_mut().expect("events have properties");
+        if value.is_null() {
+            properties.remove(property);
+        } else {
+            properties.insert(property.clone(), value.clone());
+        }
+    }
+    event
+}
+
+/// The event as another stack would send it.
+pub fn from_other_stack(mut event: Value) -> Value {
+    event["StackId"] = json!(
+        "arn:aws:cloudformation:us-east-1:012345678912:stack/other/0f0f0f0f-b734-11f1-8a4e-0e3f9c71d5ab"
+    );
+    event
+}
+
+/// The Update that changes nothing but `Version`, by the resource of this event.
+pub fn unchanged(event: &Value) -> Value {
+    let mut update = event.clone();
+    update["RequestType"] = json!("Update");
+    let name = event["ResourceProperties"]["Rack"].as_str();
+    let rack = name.and_then(Rack::new).expect("the event names a rack");
+    update["PhysicalResourceId"] = json!(rack.hex());
+    update["OldResourceProperties"] = event["ResourceProperties"].clone();
+    update["ResourceProperties"]["Version"] = json!("20270115120000");
+    update
+}
+
+/// A request from an event.
+#[track_caller]
+pub fn make_request(event: &Value, asked: Option<EventSeconds>) -> Request {
+    let event = Event::parse(event.clone()).expect("the event has a response URL");
+    Request { event, asked }
+}
+
+/// Runs an event alone, from its beginning to its end, while the clock stands still but for pauses.
+pub fn run_alone(request: &Request, store: &mut MemoryStore, name: &str) -> Outcome {
+    let mut now = EPOCH;
+    let (mut running, mut step) = Running::start(request, name, now);
+    loop {
+        let answer = match step {
+            Step::Asks(call) => store.apply(&call),
+            Step::Pauses(milliseconds) => {
+                now += milliseconds;
+                Answer::Awake
+            }
+            Step::Ends(outcome) => return *outcome,
+        };
+        step = running.resume(answer, now);
+    }
+}
+
+/// The store after these events, one after the other.
+#[track_caller]
+pub fn make_store(events: &[Value]) -> MemoryStore {
+    let mut store = MemoryStore::default();
+    apply_all(&mut store, events);
+    store
+}
+
+/// Runs events one after the other; each must be answered SUCCESS.
+#[track_caller]
+pub fn apply_all(store: &mut MemoryStore, events: &[Value]) {
+    for (index, event) in events.iter().enumerate() {
+        let request = make_request(event, None);
+        match run_alone(&request, store, &format!("before-{index}")) {
+            Outcome::Answer(response, _) if response.is_success() => {}
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+}
+
+/// The store as the deployed handler left it: no state, no claim.
+pub fn make_deployed_store() -> MemoryStore {
+    let fixture = include_str!("../fixtures/deployed-handler-rack-1.json");
+    let fixture: Value = serde_json::from_str(fixture).expect("fixtures are JSON");
+    let parameters = fixture["Parameters"].as_object();
+    let mut store = MemoryStore::default();
+    for (name, parameter) in parameters.expect("a fixture has parameters") {
+        let value = parameter["Value"].as_str().expect("values are text");
+        store.plant(name, value);
+    }
+    assert_eq!(store.set(&rack()).len(), Part::PUBLISHED.len());
+    store
+}

@@ -1,0 +1,476 @@
+//! Every order in which handlers can come to the store, tried out: a search over schedules with distinct states
+//! memoised.
+//!
+//! A schedule is a list of choices: whose call takes effect next, whether its answer is lost (the SDK then sends the
+//! same call again, and it takes effect a second time), whether a handler dies with its call unsent, and whether time
+//! passes meanwhile. While all handlers pause, the clock moves to the first that wakes. A put that was sent takes
+//! effect within [`PUT_LIMIT`], for that is when the SDK gives up.
+
+mod ending;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use docker_tls_certgen::claim::PUT_LIMIT;
+use serde_json::Value;
+
+use crate::behaviour::{Behaviour, NodeId, Numbering, Want};
+use crate::cloudformation::{make_request, rack};
+use crate::store::{Answer, Call, Failure, MemoryStore};
+use crate::witness::{Published, Witness};
+use crate::world::EPOCH;
+
+/// How much time passes when a schedule lets time pass: so little that a put can still take effect, and so much that
+/// a few of them use up a lease.
+const TICK: i64 = 3_000;
+/// How long a read may take until the SDK gives up.
+const READ_LIMIT: i64 = 10_000;
+
+/// What may happen in a schedule, and how often, besides calls taking effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Time passes while calls are under way.
+    pub ticks: u8,
+    /// A handler dies.
+    pub crashes: u8,
+    /// An answer is lost, and the call is sent again.
+    pub losses: u8,
+    /// A handler that could go on has to wait for another; `u8::MAX` stands for no limit.
+    pub preemptions: u8,
+}
+
+impl Limits {
+    /// Every order of calls, and nothing else.
+    pub const ORDER: Self = Self {
+        ticks: 0,
+        crashes: 0,
+        losses: 0,
+        preemptions: u8::MAX,
+    };
+
+    /// `EXPLORE=ticks,crashes,losses,preemptions` explores further than there is time for on every run.
+    pub fn from_environment() -> Option<Self> {
+        let text = std::env::var("EXPLORE").ok()?;
+        let numbers = text.split(',').map(|number| number.parse().ok());
+        match numbers.collect::<Option<Vec<u8>>>()?[..] {
+            [ticks, crashes, losses, preemptions] => Some(Self {
+                ticks,
+                crashes,
+                losses,
+                preemptions,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What must be there when all is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A coherent set.
+    Set,
+    /// Nothing at all.
+    Nothing,
+    /// One or the other.
+    SetOrNothing,
+}
+
+/// What is explored.
+pub struct Scenario {
+    /// In a few words.
+    pub name: &'static str,
+    /// What is there before.
+    pub start: MemoryStore,
+    /// The events that are handled at once.
+    pub events: Vec<Value>,
+    /// What may happen.
+    pub limits: Limits,
+    /// What must come of it.
+    pub end: End,
+}
+
+impl Scenario {
+    /// Whether an operator gives the word that everything old is gone.
+    fn closes(&self) -> bool {
+        let retired = |event: &Value| !event["ResourceProperties"]["RetiredCA"].is_null();
+        self.events.iter().any(retired)
+    }
+}
+
+/// What was explored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Complete schedules.
+    pub schedules: u128,
+    /// Distinct states.
+    pub states: usize,
+    /// Distinct stores at the ends of schedules.
+    pub ends: usize,
+    /// Distinct things that a handler was seen to do.
+    pub steps: usize,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct State {
+    store: u32,
+    published: u32,
+    now: i64,
+    actors: Vec<Actor>,
+    writer: Option<Writer>,
+    left: Limits,
+    last: Option<usize>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Actor {
+    node: NodeId,
+    /// When it asked, or began to pause.
+    since: i64,
+    /// The end of the lease that its latest claim is for.
+    lease: i64,
+    /// The store as it last saw it, or made it.
+    view: u32,
+    is_alive: bool,
+}
+
+/// Who has written something besides a claim and not ended its claim since.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Writer {
+    actor: usize,
+    lease: i64,
+}
+
+#[derive(Clone, Copy)]
+enum Choice {
+    Go(usize),
+    Lose(usize),
+    Crash(usize),
+    Tick,
+    /// All pause: the clock moves to the first that wakes.
+    Sleep(i64),
+}
+
+/// Explores a scenario, and prints what was done.
+pub fn explore(scenario: &Scenario) -> Tally {
+    let mut explorer = Explorer::new(scenario);
+    let tally = explorer.run();
+    println!(
+        "{:<42} {:>26} schedules {:>8} states {:>5} ends {:>6} steps {:>6} runs",
+        scenario.name,
+        tally.schedules,
+        tally.states,
+        tally.ends,
+        tally.steps,
+        explorer.behaviour.size().1
+    );
+    tally
+}
+
+struct Explorer<'a> {
+    scenario: &'a Scenario,
+    behaviour: Behaviour,
+    stores: Numbering<MemoryStore>,
+    published: Numbering<Published>,
+    effects: HashMap<(u32, u32), (u32, u32)>,
+    sights: HashMap<(u32, u32), u32>,
+    witness: Witness,
+    known: HashMap<State, u128>,
+    ends: HashSet<(u32, u32, Vec<bool>)>,
+    path: Vec<(Choice, i64, Option<Rc<Call>>)>,
+}
+
+impl<'a> Explorer<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        let actors = scenario.events.iter().zip("ABC".chars());
+        let actors = actors.map(|(event, name)| (name.to_string(), make_request(event, None)));
+        Self {
+            scenario,
+            behaviour: Behaviour::new(actors.collect()),
+            stores: Numbering::new(),
+            published: Numbering::new(),
+            effects: HashMap::new(),
+            sights: HashMap::new(),
+            witness: Witness::default(),
+            known: HashMap::new(),
+            ends: HashSet::new(),
+            path: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) -> Tally {
+        let store = self.stores.number(self.scenario.start.clone());
+        let nothing = self.published.number(Published::default());
+        let actors = (0..self.scenario.events.len()).map(|actor| Actor {
+            node: self.behaviour.root(actor, EPOCH),
+            since: EPOCH,
+            lease: 0,
+            view: store,
+            is_alive: true,
+        });
+        let start = State {
+            store,
+            published: nothing,
+            now: EPOCH,
+            actors: actors.collect(),
+            writer: None,
+            left: self.scenario.limits,
+            last: None,
+        };
+        let published = self.look(nothing, store);
+        let schedules = self.follow(&State { published, ..start });
+        Tally {
+            schedules,
+            states: self.known.len(),
+            ends: self.ends.len(),
+            steps: self.behaviour.size().0,
+        }
+    }
+
+    /// How many schedules there are from here on; panics at the first that goes wrong.
+    fn follow(&mut self, state: &State) -> u128 {
+        if let Some(schedules) = self.known.get(state) {
+            return *schedules;
+        }
+        let choices = self.choices(state);
+        let mut schedules = 0_u128;
+        if choices.is_empty() {
+            self.check_end(state);
+            schedules = 1;
+        }
+        for choice in choices {
+            let call = self.call_of(state, choice);
+            self.path.push((choice, state.now, call));
+            let next = self.choose(state, choice);
+            schedules = schedules.saturating_add(self.follow(&next));
+            self.path.pop();
+        }
+        self.known.insert(state.clone(), schedules);
+        schedules
+    }
+
+    fn choices(&self, state: &State) -> Vec<Choice> {
+        let can_go = |actor: usize| self.can_go(state, actor);
+        let last = state.last.filter(|last| can_go(*last));
+        let (mut choices, mut wakes) = (Vec::new(), Vec::new());
+        let (mut in_time, mut is_busy) = (true, false);
+        for (index, actor) in state.actors.iter().enumerate() {
+            let is_preempting = last.is_some_and(|last| last != index);
+            let may_go = can_go(index) && !(is_preempting && state.left.preemptions == 0);
+            match self.behaviour.wants(actor.node) {
+                _ if !actor.is_alive => {}
+                Want::Nothing(_) => {}
+                Want::Call(call) => {
+                    let is_write = self.behaviour.calls.thing(*call).is_write();
+                    if may_go {
+                        choices.push(Choice::Go(index));
+                        choices.extend(
+                            (is_write && state.left.losses > 0).then_some(Choice::Lose(index)),
+                        );
+                    }
+                    choices.extend((state.left.crashes > 0).then_some(Choice::Crash(index)));
+                    let limit = if is_write {
+                        milliseconds(PUT_LIMIT)
+                    } else {
+                        READ_LIMIT
+                    };
+                    in_time &= state.now + TICK <= actor.since + limit;
+                    is_busy |= is_write || state.now < actor.lease;
+                }
+                Want::Pause(_) if may_go => choices.push(Choice::Go(index)),
+                Want::Pause(pause) => wakes.push(actor.since + pause),
+            }
+        }
+        if (0..state.actors.len()).any(can_go) {
+            // Time is of interest only to who writes or is about to.
+            choices.extend((in_time && is_busy && state.left.ticks > 0).then_some(Choice::Tick));
+        } else {
+            choices.extend(wakes.into_iter().min().map(Choice::Sleep));
+        }
+        choices
+    }
+
+    /// Whether a handler is waiting for the store, or has paused for long enough.
+    fn can_go(&self, state: &State, actor: usize) -> bool {
+        let actor = &state.actors[actor];
+        actor.is_alive
+            && match self.behaviour.wants(actor.node) {
+                Want::Call(_) => true,
+                Want::Pause(pause) => actor.since + pause <= state.now,
+                Want::Nothing(_) => false,
+            }
+    }
+
+    fn choose(&mut self, before: &State, choice: Choice) -> State {
+        let mut state = before.clone();
+        match choice {
+            Choice::Tick => {
+                state.left.ticks -= 1;
+                state.now += TICK;
+            }
+            Choice::Sleep(wake) => state.now = wake,
+            Choice::Crash(actor) => {
+                state.left.crashes -= 1;
+                state.actors[actor].is_alive = false;
+            }
+            Choice::Lose(actor) => {
+                self.charge_preemption(&mut state, actor);
+                state.left.losses -= 1;
+                let is_delete = self.is_delete(&state, actor);
+                self.take_effect(&mut state, actor);
+                // A delete is not sent again by itself: the claim is gone with it.
+                if is_delete {
+                    let answer = Answer::Failed(Failure::NoAnswer);
+                    let answer = self.behaviour.answers.number(answer);
+                    self.answer(&mut state, actor, answer);
+                }
+            }
+            Choice::Go(actor) => {
+                self.charge_preemption(&mut state, actor);
+                let answer = self.take_effect(&mut state, actor);
+                self.answer(&mut state, actor, answer);
+            }
+        }
+        state
+    }
+
+    /// Lets a handler go on.
+    fn answer(&mut self, state: &mut State, actor: usize, answer: u32) {
+        let node = self
+            .behaviour
+            .next(state.actors[actor].node, answer, state.now);
+        state.actors[actor].node = node;
+        state.actors[actor].since = state.now;
+        if let Want::Nothing(outcome) = self.behaviour.wants(node) {
+            let outcome = outcome.clone();
+            state.writer.take_if(|writer| writer.actor == actor);
+            let has_crashed = state.actors.iter().any(|actor| !actor.is_alive);
+            let view = self.stores.thing(state.actors[actor].view);
+            self.check_outcome(&outcome, view, has_crashed);
+        }
+    }
+
+    fn is_delete(&self, state: &State, actor: usize) -> bool {
+        match self.behaviour.wants(state.actors[actor].node) {
+            Want::Call(call) => matches!(**self.behaviour.calls.thing(*call), Call::Delete { .. }),
+            _ => false,
+        }
+    }
+
+    fn charge_preemption(&self, state: &mut State, actor: usize) {
+        let is_preempting = state
+            .last
+            .is_some_and(|last| last != actor && self.can_go(state, last));
+        if is_preempting && state.left.preemptions < u8::MAX {
+            state.left.preemptions -= 1;
+        }
+        state.last = (state.left.preemptions < u8::MAX).then_some(actor);
+    }
+
+    /// Lets the call that a handler waits for take effect, and returns the answer's number.
+    fn take_effect(&mut self, state: &mut State, actor: usize) -> u32 {
+        let Want::Call(call) = *self.behaviour.wants(state.actors[actor].node) else {
+            return self.behaviour.answers.number(Answer::Awake);
+        };
+        let thing = self.behaviour.calls.thing(call).clone();
+        if thing.needs_claim() {
+            self.check_claim(state, actor);
+        }
+        let gone = matches!(*thing, Call::Delete { .. }).then_some(0);
+        if let Some(until) = thing.claims_until().or(gone) {
+            state.actors[actor].lease = until;
+            if until == 0 {
+                state.writer.take_if(|writer| writer.actor == actor);
+            }
+        }
+        let effect = self.effects.get(&(state.store, call)).copied();
+        let (store, answer) = effect.unwrap_or_else(|| {
+            let mut store = (**self.stores.thing(state.store)).clone();
+            let answer = store.apply(&thing);
+            let answer = self.behaviour.answers.number(answer);
+            let effect = (self.stores.number(store), answer);
+            self.effects.insert((state.store, call), effect);
+            effect
+        });
+        if thing.claims_until().is_none() {
+            state.actors[actor].view = store;
+        }
+        if store != state.store {
+            state.store = store;
+            state.published = self.look(state.published, store);
+        }
+        answer
+    }
+
+    /// Never two writers at once, and never a write that outlives its lease.
+    fn check_claim(&self, state: &mut State, actor: usize) {
+        let (now, lease) = (state.now, state.actors[actor].lease);
+        if lease == 0 {
+            self.fail("a handler writes that has no claim");
+        }
+        if now > lease {
+            self.fail("a write outlives its lease");
+        }
+        if let Some(writer) = &state.writer
+            && writer.actor != actor
+            && now < writer.lease
+        {
+            self.fail("two handlers write at once");
+        }
+        state.writer = Some(Writer { actor, lease });
+    }
+
+    fn look(&mut self, published: u32, store: u32) -> u32 {
+        if let Some(known) = self.sights.get(&(published, store)) {
+            return *known;
+        }
+        let mut seen = (**self.published.thing(published)).clone();
+        let store_now = self.stores.thing(store);
+        let looked = self
+            .witness
+            .look(&mut seen, store_now, &rack(), self.scenario.closes());
+        if let Err(what) = looked {
+            self.fail(&what);
+        }
+        let seen = self.published.number(seen);
+        self.sights.insert((published, store), seen);
+        seen
+    }
+
+    fn call_of(&self, state: &State, choice: Choice) -> Option<Rc<Call>> {
+        let (Choice::Go(actor) | Choice::Lose(actor) | Choice::Crash(actor)) = choice else {
+            return None;
+        };
+        match self.behaviour.wants(state.actors[actor].node) {
+            Want::Call(call) => Some(self.behaviour.calls.thing(*call).clone()),
+            _ => None,
+        }
+    }
+
+    /// Panics with the schedule that led here.
+    fn fail(&self, what: &str) -> ! {
+        let mut schedule = String::new();
+        for (choice, now, call) in &self.path {
+            let call = call.as_deref().map(Call::to_string);
+            let call = call.unwrap_or_else(|| "wake".to_owned());
+            let at = now - EPOCH;
+            let line = match choice {
+                Choice::Go(actor) => format!("{}: {call}", name(*actor)),
+                Choice::Lose(actor) => format!("{}: {call}, and the answer is lost", name(*actor)),
+                Choice::Crash(actor) => format!("{} dies before: {call}", name(*actor)),
+                Choice::Tick => "time passes".to_owned(),
+                Choice::Sleep(_) => "all pause".to_owned(),
+            };
+            writeln!(schedule, "  {at:>6} ms  {line}").expect("text takes all that is written");
+        }
+        panic!("{}: {what}\n{schedule}", self.scenario.name);
+    }
+}
+
+fn name(actor: usize) -> char {
+    "ABC".chars().nth(actor).expect("there are at most three")
+}
+
+fn milliseconds(duration: time::Duration) -> i64 {
+    i64::try_from(duration.whole_milliseconds()).expect("limits are short")
+}

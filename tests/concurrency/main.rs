@@ -1,0 +1,21 @@
+//! Handlers that are at work at the same time, one call at a time, and CloudFormation's own sequences.
+//!
+//! No thread, no sleep, no chance: `store` behaves as SSM does, `world` has a clock that the test moves, and `running`
+//! polls a handler by hand from one call to the next. `explore` goes through every order of calls.
+
+#[allow(dead_code, reason = "the core's tests use all of it")]
+#[path = "../core/acceptance.rs"]
+mod acceptance;
+mod arbitrary;
+mod behaviour;
+mod cloudformation;
+mod explore;
+mod owners;
+mod ownership;
+mod running;
+mod stacks;
+mod store;
+mod three_writers;
+mod two_writers;
+mod witness;
+mod world;

@@ -1,0 +1,193 @@
+//! A handler that is run by hand, from one question to the next.
+//!
+//! The executor is a `poll` with a waker that does nothing: a handler that asks the store or lets time pass is pending
+//! until somebody resumes it with an answer.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use docker_tls_certgen::authority::Mint;
+use docker_tls_certgen::event::Event;
+use docker_tls_certgen::handler::{self, Outcome, Progress};
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::rack::{Part, Rack};
+use docker_tls_certgen::response::Response;
+use docker_tls_certgen::state::EventSeconds;
+use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
+use docker_tls_certgen::world::World;
+use time::{Duration, OffsetDateTime};
+
+use crate::store::{Answer, Call, stored_set};
+use crate::world::{Chance, ChanceMint, time_at};
+
+/// How long a handler has: longer than any schedule takes.
+const TIME_LIMIT: Duration = Duration::minutes(10);
+
+/// An event, and when CloudFormation sent it.
+#[derive(Clone)]
+pub struct Request {
+    /// The event.
+    pub event: Event,
+    /// The `X-Amz-Date` of its URL.
+    pub asked: Option<EventSeconds>,
+}
+
+/// What a handler does next.
+#[derive(Debug)]
+pub enum Step {
+    /// It asks the store.
+    Asks(Call),
+    /// It lets this many milliseconds pass.
+    Pauses(i64),
+    /// It is done.
+    Ends(Box<Outcome>),
+}
+
+/// A handler at work.
+pub struct Running {
+    future: Pin<Box<dyn Future<Output = Outcome>>>,
+    port: Rc<Port>,
+    event: Rc<Event>,
+    progress: Rc<Progress>,
+}
+
+impl Running {
+    /// Starts a handler; its name decides what it draws by chance.
+    pub fn start(request: &Request, name: &str, now: i64) -> (Self, Step) {
+        let port = Rc::new(Port::new(name, now));
+        let event = Rc::new(request.event.clone());
+        let progress = Rc::new(Progress::default());
+        let future = {
+            let (port, event, progress) = (port.clone(), event.clone(), progress.clone());
+            let asked = request.asked;
+            async move { handler::handle(&event, asked, &*port, &*port, &progress).await }
+        };
+        let mut running = Self {
+            future: Box::pin(future),
+            port,
+            event,
+            progress,
+        };
+        let step = running.poll();
+        (running, step)
+    }
+
+    /// Goes on with an answer.
+    pub fn resume(&mut self, answer: Answer, now: i64) -> Step {
+        self.port.now.set(now);
+        self.port.answer.replace(Some(answer));
+        self.poll()
+    }
+
+    /// What is answered when the handling is broken off by a panic or by the deadline.
+    pub fn break_off(self) -> Response {
+        drop(self.future);
+        self.progress.failed(&self.event, "time ran out")
+    }
+
+    fn poll(&mut self) -> Step {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.future.as_mut().poll(&mut context) {
+            Poll::Ready(outcome) => Step::Ends(Box::new(outcome)),
+            Poll::Pending => {
+                let question = self.port.question.take();
+                question.expect("a handler waits for nothing but the store and the clock")
+            }
+        }
+    }
+}
+
+/// Where a handler's questions leave it, and the answers enter.
+struct Port {
+    question: RefCell<Option<Step>>,
+    answer: RefCell<Option<Answer>>,
+    now: Cell<i64>,
+    deadline: OffsetDateTime,
+    chance: Chance,
+}
+
+impl Port {
+    fn new(name: &str, now: i64) -> Self {
+        Self {
+            question: RefCell::default(),
+            answer: RefCell::default(),
+            now: Cell::new(now),
+            deadline: time_at(now) + TIME_LIMIT,
+            chance: Chance::of(name),
+        }
+    }
+
+    async fn ask(&self, question: Step) -> Answer {
+        self.question.replace(Some(question));
+        std::future::poll_fn(|_| match self.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    async fn call(&self, call: Call) -> Result<Answer, StoreError> {
+        match self.ask(Step::Asks(call.clone())).await {
+            Answer::Failed(failure) => Err(failure.error(&call)),
+            answer => Ok(answer),
+        }
+    }
+}
+
+impl ParameterStore for Port {
+    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
+        let (rack, parts) = (rack.clone(), parts.to_vec());
+        match self.call(Call::Read { rack, parts }).await? {
+            Answer::Found(found) => Ok(stored_set(&found)),
+            answer => panic!("no answer to a read: {answer:?}"),
+        }
+    }
+
+    async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError> {
+        let call = Call::Put {
+            rack: rack.clone(),
+            part: put.part,
+            value: put.value.expose().into(),
+            parameter_type: put.parameter_type,
+            overwrite: put.overwrite,
+        };
+        match self.call(call).await? {
+            Answer::Version(version) => Ok(version),
+            answer => panic!("no answer to a put: {answer:?}"),
+        }
+    }
+
+    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
+        let rack = rack.clone();
+        match self.call(Call::Delete { rack }).await? {
+            Answer::Deleted => Ok(()),
+            answer => panic!("no answer to a delete: {answer:?}"),
+        }
+    }
+}
+
+impl World for Port {
+    fn now(&self) -> OffsetDateTime {
+        time_at(self.now.get())
+    }
+
+    fn time_left(&self) -> Duration {
+        self.deadline - self.now()
+    }
+
+    async fn pause(&self, duration: Duration) {
+        let milliseconds = duration.whole_milliseconds();
+        let milliseconds = i64::try_from(milliseconds).expect("nobody pauses for long");
+        self.ask(Step::Pauses(milliseconds)).await;
+    }
+
+    fn nonce(&self) -> String {
+        self.chance.nonce()
+    }
+
+    fn mint(&self) -> impl Mint {
+        ChanceMint(&self.chance)
+    }
+}

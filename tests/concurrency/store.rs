@@ -1,0 +1,301 @@
+//! A parameter store in memory that behaves as SSM does, one call at a time.
+//!
+//! A call is a value, so that a scheduler can hold it back, let it take effect, or let it take effect and lose the
+//! answer. [`crate::running`] is what makes a handler's calls wait for that.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+use docker_tls_certgen::parameter::{
+    MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredParameter, StoredSet,
+};
+use docker_tls_certgen::rack::{Part, Rack};
+use docker_tls_certgen::store::{StoreAction, StoreError};
+use serde_json::Value;
+
+/// What a handler asks of the store.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// `GetParameters`.
+    Read {
+        /// Whose.
+        rack: Rack,
+        /// Which.
+        parts: Vec<Part>,
+    },
+    /// `PutParameter`.
+    Put {
+        /// Whose.
+        rack: Rack,
+        /// Which.
+        part: Part,
+        /// The value.
+        value: Rc<str>,
+        /// The type.
+        parameter_type: ParameterType,
+        /// Whether it may exist.
+        overwrite: bool,
+    },
+    /// `DeleteParameters`.
+    Delete {
+        /// Whose.
+        rack: Rack,
+    },
+}
+
+impl Call {
+    /// Whether the call changes anything.
+    pub fn is_write(&self) -> bool {
+        !matches!(self, Self::Read { .. })
+    }
+
+    /// Whether the call writes what only the holder of the claim may write.
+    pub fn needs_claim(&self) -> bool {
+        match self {
+            Self::Read { .. } => false,
+            Self::Put { part, .. } => *part != Part::Claim,
+            Self::Delete { .. } => true,
+        }
+    }
+
+    /// If the call puts a claim: until when, in milliseconds since 1970; 0 if it ends one.
+    pub fn claims_until(&self) -> Option<i64> {
+        match self {
+            Self::Put { part, value, .. } if *part == Part::Claim => {
+                let claim: Value = serde_json::from_str(value).expect("a claim is JSON");
+                let until = claim["until"].as_i64();
+                until.map(|until| if claim["ended"] == true { 0 } else { until })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { .. } => f.write_str("read"),
+            Self::Put { part, .. } => match self.claims_until() {
+                Some(0) => f.write_str("end the claim"),
+                Some(_) => f.write_str("claim"),
+                None => write!(f, "put {}", part.suffix()),
+            },
+            Self::Delete { .. } => f.write_str("delete"),
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What the store answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// To a read.
+    Found(BTreeMap<Part, Parameter>),
+    /// To a put: the new version.
+    Version(i64),
+    /// To a delete.
+    Deleted,
+    /// To any of them.
+    Failed(Failure),
+    /// The pause is over.
+    Awake,
+}
+
+/// Why the store does not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// `ParameterAlreadyExists`.
+    Exists,
+    /// `ValidationException`: more than 4096 characters, or none.
+    Length,
+    /// `HierarchyTypeMismatchException`: the type would change.
+    Type,
+    /// `AccessDeniedException`: what a test makes the store say.
+    Denied,
+    /// No answer came, whether it was done or not.
+    NoAnswer,
+}
+
+impl Failure {
+    /// The error as the handler sees it.
+    pub fn error(self, call: &Call) -> StoreError {
+        let (action, parameter) = match call {
+            Call::Read { rack, .. } => (StoreAction::Get, rack.hex().to_owned()),
+            Call::Put { rack, part, .. } => (StoreAction::Put, rack.parameter_name(*part)),
+            Call::Delete { rack } => (StoreAction::Delete, rack.hex().to_owned()),
+        };
+        let code = match self {
+            Self::Exists => return StoreError::AlreadyExists { parameter },
+            Self::Length => "ValidationException",
+            Self::Type => "HierarchyTypeMismatchException",
+            Self::Denied => "AccessDeniedException",
+            Self::NoAnswer => {
+                return StoreError::Unreachable {
+                    action,
+                    parameter,
+                    message: "no".to_owned(),
+                };
+            }
+        };
+        StoreError::Refused {
+            action,
+            parameter,
+            code: code.to_owned(),
+            message: "no".to_owned(),
+        }
+    }
+}
+
+/// A parameter as the store holds it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Parameter {
+    value: Rc<str>,
+    kind: ParameterType,
+    version: i64,
+}
+
+impl fmt::Debug for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{} of {} bytes", self.version, self.value.len())
+    }
+}
+
+/// The set in the form in which a handler reads it.
+pub fn stored_set(found: &BTreeMap<Part, Parameter>) -> StoredSet {
+    let stored = found.iter().map(|(part, parameter)| {
+        let stored = StoredParameter {
+            value: ParameterValue::from(&*parameter.value),
+            parameter_type: parameter.kind,
+            version: parameter.version,
+        };
+        (*part, stored)
+    });
+    stored.collect()
+}
+
+/// The store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MemoryStore {
+    parameters: BTreeMap<String, Parameter>,
+}
+
+impl MemoryStore {
+    /// Lets a call take effect.
+    pub fn apply(&mut self, call: &Call) -> Answer {
+        match call {
+            Call::Read { rack, parts } => {
+                let found = parts.iter().filter_map(|part| {
+                    let parameter = self.parameters.get(&rack.parameter_name(*part))?;
+                    Some((*part, parameter.clone()))
+                });
+                Answer::Found(found.collect())
+            }
+            Call::Put {
+                rack,
+                part,
+                value,
+                parameter_type,
+                overwrite,
+            } => {
+                let name = rack.parameter_name(*part);
+                let existing = self.parameters.get(&name);
+                let is_long = value.is_empty() || value.chars().count() > MAX_VALUE_CHARS;
+                let version = match existing {
+                    Some(_) if !overwrite => return Answer::Failed(Failure::Exists),
+                    _ if is_long => return Answer::Failed(Failure::Length),
+                    Some(existing) if existing.kind != *parameter_type => {
+                        return Answer::Failed(Failure::Type);
+                    }
+                    existing => existing.map_or(0, |existing| existing.version) + 1,
+                };
+                let parameter = Parameter {
+                    value: value.clone(),
+                    kind: *parameter_type,
+                    version,
+                };
+                self.parameters.insert(name, parameter);
+                Answer::Version(version)
+            }
+            Call::Delete { rack } => {
+                for name in rack.parameter_names() {
+                    self.parameters.remove(&name);
+                }
+                self.parameters.remove(&rack.version_track_name());
+                Answer::Deleted
+            }
+        }
+    }
+
+    /// Everything that a rack has.
+    pub fn set(&self, rack: &Rack) -> BTreeMap<Part, Parameter> {
+        let found = Part::ALL.into_iter().filter_map(|part| {
+            let parameter = self.parameters.get(&rack.parameter_name(part))?;
+            Some((part, parameter.clone()))
+        });
+        found.collect()
+    }
+
+    /// A parameter's value.
+    pub fn value(&self, rack: &Rack, part: Part) -> Option<&Rc<str>> {
+        let parameter = self.parameters.get(&rack.parameter_name(part))?;
+        Some(&parameter.value)
+    }
+
+    /// The names of all parameters of all racks.
+    pub fn names(&self) -> Vec<&str> {
+        self.parameters.keys().map(String::as_str).collect()
+    }
+
+    /// Puts a parameter behind the back of whoever writes there, by its full name.
+    pub fn plant(&mut self, name: &str, value: &str) {
+        let version = self.parameters.get(name).map_or(0, |found| found.version);
+        let parameter = Parameter {
+            value: value.into(),
+            kind: ParameterType::String,
+            version: version + 1,
+        };
+        self.parameters.insert(name.to_owned(), parameter);
+    }
+
+    /// Takes a part away behind the back of whoever writes there.
+    pub fn lose(&mut self, rack: &Rack, part: Part) {
+        self.parameters.remove(&rack.parameter_name(part));
+    }
+}
+
+#[test]
+fn the_store_counts_versions_from_one_again_after_a_delete_and_refuses_what_ssm_refuses() {
+    let rack = Rack::new("rack-1").expect("a name that is not empty");
+    let put = |value: &str, parameter_type, overwrite| Call::Put {
+        rack: rack.clone(),
+        part: Part::Key,
+        value: value.into(),
+        parameter_type,
+        overwrite,
+    };
+    let mut store = MemoryStore::default();
+    let longest = "x".repeat(MAX_VALUE_CHARS);
+    let one = put(&longest, ParameterType::String, false);
+    let other_type = put("x", ParameterType::SecureString, true);
+    let too_long = put(&format!("{longest}x"), ParameterType::String, true);
+    let over = put("x", ParameterType::String, true);
+    let delete = Call::Delete { rack: rack.clone() };
+    for (call, answer) in [
+        (&one, Answer::Version(1)),
+        (&one, Answer::Failed(Failure::Exists)),
+        (&over, Answer::Version(2)),
+        (&other_type, Answer::Failed(Failure::Type)),
+        (&too_long, Answer::Failed(Failure::Length)),
+        (&delete, Answer::Deleted),
+        (&delete, Answer::Deleted),
+        (&over, Answer::Version(1)),
+    ] {
+        assert_eq!(store.apply(call), answer, "{call}");
+    }
+}

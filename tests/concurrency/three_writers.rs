@@ -1,0 +1,87 @@
+//! Three events at once, with up to three preemptions: a handler that could go on has to wait for another.
+
+use serde_json::{Value, json};
+
+use crate::cloudformation::{from_other_stack, make_event, make_event_with, make_store};
+use crate::explore::{End, Limits, Scenario, explore};
+use crate::store::MemoryStore;
+
+/// Up to three preemptions; and then only switches where a handler waits, but one handler dies, or one answer is lost.
+const EACH: [Limits; 3] = [
+    Limits {
+        preemptions: 3,
+        ..Limits::ORDER
+    },
+    Limits {
+        crashes: 1,
+        preemptions: 0,
+        ..Limits::ORDER
+    },
+    Limits {
+        losses: 1,
+        preemptions: 0,
+        ..Limits::ORDER
+    },
+];
+
+#[track_caller]
+fn check(name: &'static str, start: &MemoryStore, events: &[Value], end: End) {
+    for limits in Limits::from_environment().map_or(EACH.to_vec(), |limits| vec![limits]) {
+        explore(&Scenario {
+            name,
+            start: start.clone(),
+            events: events.to_vec(),
+            limits,
+            end,
+        });
+    }
+}
+
+fn own() -> MemoryStore {
+    make_store(&[make_event("create")])
+}
+
+#[test]
+fn a_create_that_is_delivered_twice_beside_another_stacks_makes_one_set() {
+    let create = make_event("create");
+    let events = [create.clone(), create.clone(), from_other_stack(create)];
+    check(
+        "create ‖ same ‖ another stack's",
+        &MemoryStore::default(),
+        &events,
+        End::Set,
+    );
+}
+
+#[test]
+fn a_token_that_is_delivered_twice_beside_an_update_rotates_once() {
+    let rotate = make_event("update-rotate");
+    let events = [rotate.clone(), rotate, make_event("update")];
+    check("rotate ‖ same ‖ update", &own(), &events, End::Set);
+}
+
+#[test]
+fn a_token_that_is_delivered_twice_beside_another_refuses_nobody() {
+    let rotate = make_event("update-rotate");
+    let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
+    check(
+        "rotate ‖ same ‖ rotate",
+        &own(),
+        &[rotate.clone(), rotate, other],
+        End::Set,
+    );
+}
+
+#[test]
+fn a_delete_beside_an_update_and_another_stacks_create_leaves_a_set() {
+    let create = from_other_stack(make_event("create"));
+    let events = [make_event("delete"), make_event("update-rotate"), create];
+    check("delete ‖ rotate ‖ create", &own(), &events, End::Set);
+}
+
+#[test]
+fn a_delete_that_is_delivered_twice_beside_another_stacks_create_leaves_a_set() {
+    let create = from_other_stack(make_event("create"));
+    let events = [make_event("delete"), make_event("delete"), create];
+    check("delete ‖ same ‖ create", &own(), &events, End::Set);
+}

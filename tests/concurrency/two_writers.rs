@@ -1,0 +1,337 @@
+//! Two events at once, in every order of their calls.
+
+use docker_tls_certgen::certificate::Fingerprint;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Standing;
+use serde_json::{Value, json};
+
+use crate::cloudformation::{
+    apply_all, from_other_stack, make_deployed_store, make_event, make_event_with, make_store, rack,
+};
+use crate::explore::{End, Limits, Scenario, explore};
+use crate::store::{MemoryStore, stored_set};
+
+/// Every order of calls, and one handler that dies, at every call; then the same with one answer that is lost; then
+/// the same with time passing while calls are under way.
+const EACH: [Limits; 3] = [
+    Limits {
+        crashes: 1,
+        ..Limits::ORDER
+    },
+    Limits {
+        losses: 1,
+        ..Limits::ORDER
+    },
+    Limits {
+        ticks: 1,
+        ..Limits::ORDER
+    },
+];
+
+#[track_caller]
+fn check(name: &'static str, start: &MemoryStore, events: &[Value], end: End) {
+    for limits in Limits::from_environment().map_or(EACH.to_vec(), |limits| vec![limits]) {
+        explore(&Scenario {
+            name,
+            start: start.clone(),
+            events: events.to_vec(),
+            limits,
+            end,
+        });
+    }
+}
+
+fn twice(event: &Value) -> [Value; 2] {
+    [event.clone(), event.clone()]
+}
+
+fn empty() -> MemoryStore {
+    MemoryStore::default()
+}
+
+fn own() -> MemoryStore {
+    make_store(&[make_event("create")])
+}
+
+/// A rotation is open, and nobody has moved.
+fn rotated() -> MemoryStore {
+    make_store(&[make_event("create"), make_event("update-rotate")])
+}
+
+/// The set of the deployed handler, and another stack's resource beside the one that nobody knows.
+fn adopted() -> MemoryStore {
+    let mut store = make_deployed_store();
+    apply_all(&mut store, &[make_event("create")]);
+    store
+}
+
+fn owned_by_two() -> MemoryStore {
+    make_store(&[make_event("create"), from_other_stack(make_event("create"))])
+}
+
+fn previous_ca(store: &MemoryStore) -> Fingerprint {
+    let found = Found::decode(&stored_set(&store.set(&rack())));
+    let previous = Standing::previous_ca(&found);
+    previous.expect("a rotation is open").fingerprint()
+}
+
+/// CloudFormation's Delete of a resource whose Create timed out: the id is CloudFormation's own invention.
+fn delete_with_invented_id() -> Value {
+    let mut delete = make_event("delete");
+    delete["PhysicalResourceId"] = json!("rack-DockerTLSCertGenerate-1VXN2XLHJQ4VH");
+    delete
+}
+
+fn new_names() -> Value {
+    make_event_with(
+        "update",
+        &json!({ "SubjectAlternativeNames": "docker.example.com" }),
+    )
+}
+
+#[test]
+fn a_create_that_is_delivered_twice_at_once_makes_one_set() {
+    check(
+        "create ‖ same create",
+        &empty(),
+        &twice(&make_event("create")),
+        End::Set,
+    );
+}
+
+#[test]
+fn two_stacks_that_create_the_same_rack_at_once_share_one_set() {
+    let events = [make_event("create"), from_other_stack(make_event("create"))];
+    check(
+        "create ‖ create of another stack",
+        &empty(),
+        &events,
+        End::Set,
+    );
+}
+
+#[test]
+fn another_stack_joins_while_an_update_rotates() {
+    let events = [
+        make_event("update-rotate"),
+        from_other_stack(make_event("create")),
+    ];
+    check(
+        "rotate ‖ create of another stack",
+        &own(),
+        &events,
+        End::Set,
+    );
+}
+
+#[test]
+fn a_token_that_is_delivered_twice_at_once_rotates_once() {
+    check(
+        "rotate ‖ same rotate",
+        &own(),
+        &twice(&make_event("update-rotate")),
+        End::Set,
+    );
+}
+
+#[test]
+fn a_rotation_of_a_deployed_set_that_is_delivered_twice_at_once_refuses_nobody() {
+    let events = twice(&make_event("update-rotate"));
+    check(
+        "deployed: rotate ‖ same rotate",
+        &make_deployed_store(),
+        &events,
+        End::Set,
+    );
+}
+
+#[test]
+fn two_different_tokens_at_once_refuse_nobody() {
+    let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
+    check(
+        "rotate ‖ rotate",
+        &own(),
+        &[make_event("update-rotate"), other],
+        End::Set,
+    );
+}
+
+#[test]
+fn an_update_that_changes_nothing_succeeds_beside_a_rotation() {
+    let events = [make_event("update-rotate"), make_event("update")];
+    check("rotate ‖ update", &own(), &events, End::Set);
+}
+
+#[test]
+fn a_second_rotation_beside_an_update_leads_to_the_anchor_still() {
+    let rotate = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
+    check(
+        "open: rotate ‖ update",
+        &rotated(),
+        &[rotate, make_event("update")],
+        End::Set,
+    );
+}
+
+#[test]
+fn a_reissue_that_is_delivered_twice_at_once_leaves_one_pair() {
+    check(
+        "reissue ‖ same reissue",
+        &own(),
+        &twice(&new_names()),
+        End::Set,
+    );
+}
+
+#[test]
+fn a_reissue_and_a_rotation_at_once_refuse_nobody() {
+    let names = json!({ "SubjectAlternativeNames": "docker.example.com" });
+    let events = [make_event_with("update-rotate", &names), new_names()];
+    check("rotate ‖ reissue", &own(), &events, End::Set);
+}
+
+#[test]
+fn a_set_without_its_key_is_repaired_once() {
+    let mut store = own();
+    store.lose(&rack(), Part::Key);
+    check(
+        "key lost: update ‖ same update",
+        &store,
+        &twice(&make_event("update")),
+        End::Set,
+    );
+}
+
+#[test]
+fn a_set_without_its_ca_key_gets_one_new_ca() {
+    let mut store = own();
+    store.lose(&rack(), Part::CaKey);
+    check(
+        "CA key lost: update ‖ same update",
+        &store,
+        &twice(&make_event("update")),
+        End::Set,
+    );
+}
+
+#[test]
+fn a_set_without_its_ca_certificate_gets_it_back_once() {
+    let mut store = own();
+    store.lose(&rack(), Part::CaCert);
+    check(
+        "CA lost: update ‖ same update",
+        &store,
+        &twice(&make_event("update")),
+        End::Set,
+    );
+}
+
+#[test]
+fn a_close_that_is_delivered_twice_at_once_closes_once() {
+    let store = rotated();
+    let retired = json!({ "RetiredCA": previous_ca(&store).to_string() });
+    let events = twice(&make_event_with("update-retire", &retired));
+    check("close ‖ same close", &store, &events, End::Set);
+}
+
+#[test]
+fn a_close_and_a_rotation_at_once_refuse_nobody_who_has_moved() {
+    let store = rotated();
+    let retired = json!({ "RetiredCA": previous_ca(&store).to_string() });
+    let rotate = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
+    let events = [make_event_with("update-retire", &retired), rotate];
+    check("close ‖ rotate", &store, &events, End::Set);
+}
+
+#[test]
+fn a_delete_beside_an_update_leaves_all_or_nothing() {
+    let events = [make_event("delete"), make_event("update")];
+    check("delete ‖ update", &own(), &events, End::SetOrNothing);
+}
+
+#[test]
+fn a_delete_beside_a_rotation_leaves_all_or_nothing() {
+    let events = [make_event("delete"), make_event("update-rotate")];
+    check("delete ‖ rotate", &own(), &events, End::SetOrNothing);
+}
+
+#[test]
+fn a_delete_beside_another_stacks_create_leaves_a_set() {
+    let events = [make_event("delete"), from_other_stack(make_event("create"))];
+    check(
+        "delete ‖ create of another stack",
+        &own(),
+        &events,
+        End::Set,
+    );
+}
+
+#[test]
+fn a_delete_of_what_is_gone_leaves_another_stacks_create_alone() {
+    let events = [make_event("delete"), from_other_stack(make_event("create"))];
+    check(
+        "gone: delete ‖ create of another stack",
+        &empty(),
+        &events,
+        End::Set,
+    );
+}
+
+#[test]
+fn a_delete_beside_the_create_that_timed_out_leaves_all_or_nothing() {
+    let events = [delete_with_invented_id(), make_event("create")];
+    check("delete ‖ its create", &empty(), &events, End::SetOrNothing);
+}
+
+#[test]
+fn a_delete_that_is_delivered_twice_at_once_leaves_nothing_behind() {
+    check(
+        "delete ‖ same delete",
+        &own(),
+        &twice(&make_event("delete")),
+        End::Nothing,
+    );
+    let events = twice(&delete_with_invented_id());
+    check(
+        "timed out: delete ‖ same delete",
+        &own(),
+        &events,
+        End::Nothing,
+    );
+}
+
+#[test]
+fn two_owners_that_leave_at_once_leave_nothing_behind() {
+    let events = [make_event("delete"), from_other_stack(make_event("delete"))];
+    check(
+        "delete ‖ delete of another stack",
+        &owned_by_two(),
+        &events,
+        End::Nothing,
+    );
+}
+
+#[test]
+fn a_delete_that_is_delivered_twice_at_once_takes_one_owner_off() {
+    check(
+        "adopted: delete ‖ same delete",
+        &adopted(),
+        &twice(&make_event("delete")),
+        End::Set,
+    );
+    check(
+        "shared: delete ‖ same delete",
+        &owned_by_two(),
+        &twice(&make_event("delete")),
+        End::Set,
+    );
+}
+
+#[test]
+fn a_getter_beside_a_rotation_reads_one_pair() {
+    for getter in ["getter", "getter-key"] {
+        let events = [make_event("update-rotate"), make_event(getter)];
+        check("rotate ‖ getter", &own(), &events, End::Set);
+    }
+}
