@@ -96,9 +96,7 @@ fn three_steps() -> Reach {
 fn four_steps() -> Reach {
     Reach {
         steps: 4,
-        damages: [Part::CaCert, Part::CaKey, Part::State]
-            .map(Damage::Lose)
-            .to_vec(),
+        damages: [Part::CaKey, Part::State].map(Damage::Lose).to_vec(),
         waits: vec![
             Wait::UntilExpiring(Who::CurrentCa),
             Wait::UntilExpired(Who::OtherCa),

@@ -20,7 +20,10 @@ pub enum Part {
 
 impl Part {
     /// All four.
-    pub const ALL: [Self; 4] = [Self::CaKey, Self::CaCert, Self::Key, Self::Cert];
+    pub const ALL: [Self; 4] = [Self::CaCert, Self::CaKey, Self::Key, Self::Cert];
+
+    /// All four in the order in which they are written.
+    pub const AS_WRITTEN: [Self; 4] = [Self::CaKey, Self::CaCert, Self::Key, Self::Cert];
 
     /// What the parameter's name ends with.
     pub fn suffix(self) -> &'static str {
@@ -124,6 +127,6 @@ impl Set {
     /// The parts that are missing, or were written since.
     pub fn written_since(&self, earlier: &Self) -> Vec<Part> {
         let differs = |part: &Part| self.0.get(part) != earlier.0.get(part);
-        Part::ALL.into_iter().filter(differs).collect()
+        Part::AS_WRITTEN.into_iter().filter(differs).collect()
     }
 }

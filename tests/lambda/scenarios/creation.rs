@@ -32,7 +32,7 @@ fn create_on_an_empty_rack_writes_one_strict_set_and_names_it() {
     let created = Resource::generator(&rig, RACK)
         .create(json!({}))
         .succeeded();
-    assert_eq!(created.parts_put(RACK), Part::ALL);
+    assert_eq!(created.parts_put(RACK), Part::AS_WRITTEN);
     let created = created.claimed_first_and_last(RACK);
 
     let set = Set::read(&rig.ssm, RACK);

@@ -19,7 +19,7 @@ fn repair_of(part: Part, damage: Damage) -> &'static [Part] {
         // The same key and name: whoever holds the original accepts what follows from the new one.
         (Part::CaCert, _) => &[Part::CaCert],
         // Trust first; the pair that the lost key signed is kept.
-        (Part::CaKey, _) => &[Part::CaCert, Part::CaKey],
+        (Part::CaKey, _) => &[Part::CaKey, Part::CaCert],
         // A key that loads is kept, so that the certificate changes alone, in one write.
         (Part::Cert, _) | (Part::Key, Damage::OfAnotherSet) => &[Part::Cert],
         (Part::Key, _) => &[Part::Key, Part::Cert],
