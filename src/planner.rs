@@ -349,8 +349,9 @@ impl Case<'_> {
                 if pair != PairPlan::Keep {
                     causes.push(Cause::NotIntact { part: Part::Cert });
                 }
+                let cut_off = self.left_out(&authority);
                 let anchor = AnchorPlan::Other(authority);
-                (Action::Introduce, anchor, None, pair, CutOff::Nobody)
+                (Action::Introduce, anchor, None, pair, cut_off)
             }
             // Nothing more can be done for who knows the anchor alone, but for who knows the current CA as well.
             Some(AnchorPlan::Other(authority)) if self.former_is_unexpired() => {
@@ -382,6 +383,25 @@ impl Case<'_> {
             carried,
             writes_bundle: true,
             pair,
+        }
+    }
+
+    /// Without a record, which of two CAs that are not the current one is the anchor can only be told from the chain.
+    /// Where that leads to one alone, whoever knows the other is left out.
+    fn left_out(&self, anchor: &CaCertificate) -> CutOff {
+        let (Ok(bundle), Ok(chain)) = (&self.found.ca_cert, &self.found.cert) else {
+            return CutOff::Nobody;
+        };
+        let mut authorities = bundle.authorities().iter();
+        let other = authorities.find(|authority| {
+            *authority != anchor
+                && !authority.is_expired(self.now)
+                && !self.state.has_retired(&authority.fingerprint())
+                && !chain.leads_to(authority)
+        });
+        match other {
+            Some(other) if self.state.anchor().is_none() => knowing_only(other),
+            _ => CutOff::Nobody,
         }
     }
 

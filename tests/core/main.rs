@@ -1,5 +1,7 @@
-//! The core, as a function of what is wanted, what was found and the time: no process, no store, no network but in
-//! [`tls`].
+//! The core, as a function of what is wanted, what was found and the time.
+//!
+//! [`tables`] says what is decided, [`arbitrary`] that something always is, [`model`] that it refuses nobody,
+//! [`issued`] that other code takes what is issued, and [`tls`] that it connects.
 
 mod acceptance;
 mod arbitrary;

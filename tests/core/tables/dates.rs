@@ -1,5 +1,7 @@
 //! The renewal window, to the second, and what is left of a certificate's time.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::parameter::StoredSet;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::rack::Part;
@@ -8,8 +10,9 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::{Effect, check_all_connect, current_ca, effect, leaf, make_plain, make_rotated};
+use crate::damage::text_of;
 use crate::event::{check_kept, make_update};
-use crate::store::{NOW, certificates, make_deployed, make_own_with, public_key};
+use crate::store::{NOW, certificates, make_deployed, make_own_with, public_key, set_value, value};
 
 const RENEW_BEFORE: Duration = Duration::days(60);
 const SECOND: Duration = Duration::SECOND;
@@ -175,6 +178,29 @@ fn an_anchor_that_expires_is_no_reason_to_write_and_neither_is_its_cross_certifi
     ] {
         check_kept(&make_update(&properties), &stored, now);
     }
+}
+
+#[test]
+fn an_expired_anchor_is_left_out_when_the_bundle_is_written_anyway() {
+    let long = json!({ "CAValidityDays": 4000, "ValidityDays": 4000 });
+    let mut stored = make_own_with(&json!({ "CAValidityDays": 200, "ValidityDays": 200 }));
+    let anchor = current_ca(&stored);
+    effect(
+        &make_update(&long),
+        &mut stored,
+        anchor.not_after() - Duration::days(1),
+    );
+    let rotated = stored.clone();
+    let joined = text_of(value(&stored, Part::CaCert)).replace("-----\n-----B", "----------B");
+    set_value(&mut stored, Part::CaCert, &STANDARD.encode(joined));
+    let later = anchor.not_after() + SECOND;
+    let found = effect(&make_update(&long), &mut stored, later);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Repair, CutOff::Nobody)
+    );
+    assert_eq!(certificates(&stored, Part::CaCert), [current_ca(&rotated)]);
+    check_all_connect(&[&rotated, &stored], later);
 }
 
 #[test]

@@ -224,3 +224,22 @@ fn a_pair_that_was_issued_by_a_ca_of_which_nothing_is_left_is_replaced_and_cuts_
     assert_eq!(found.causes, [Cause::NotIssuedBySet]);
     check_accepts(&stored, &stored, NOW);
 }
+
+#[test]
+fn a_ca_that_is_left_out_because_nothing_tells_that_it_was_the_anchor_is_cut_off_aloud() {
+    let before = make_deployed();
+    let rotated = make_rotated(before.clone(), &["a"]);
+    let mut stored = rotated.clone();
+    stored.remove(&Part::State);
+    stored.remove(&Part::CaKey);
+    let chain = CertificateChain::decode(crate::store::value(&stored, Part::Cert));
+    let leaf_alone = CertificateChain::encode(chain.expect("the chain is good").leaf(), None);
+    set_value(&mut stored, Part::Cert, &leaf_alone);
+    let found = effect(&make_plain(), &mut stored, NOW);
+    let cut_off = CutOff::KnowingOnly {
+        authority: fingerprint(&before, 0),
+        common_name: "Convox".to_owned(),
+    };
+    assert_eq!((found.action, found.cut_off), (Action::Introduce, cut_off));
+    check_accepts(&stored, &stored, NOW);
+}
