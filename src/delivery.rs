@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::http_client::{ClientError, Tls, chain_of};
 use crate::response_url::ResponseUrl;
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_secs(4);
 /// The wait before the second try; it doubles with every further one.
@@ -20,9 +18,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// Why a response was not delivered. None of the texts has the URL, which is a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The HTTP client could not be made.
-    #[error("the HTTP client could not be made: {0}")]
-    Client(String),
     /// A status that no further try will change.
     #[error("the response URL answered {0}; expected 2xx")]
     Final(StatusCode),
@@ -39,19 +34,13 @@ pub enum DeliveryError {
 /// Puts responses.
 #[derive(Clone, Debug)]
 pub struct Courier {
-    client: reqwest::Client,
+    client: Client,
 }
 
 impl Courier {
     /// A courier that follows no redirect and takes no proxy from the environment.
-    pub fn new() -> Result<Self, DeliveryError> {
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TRY_TIMEOUT)
-            .build()
-            .map_err(|error| DeliveryError::Client(chain_of(&error.without_url())))?;
+    pub fn new(tls: &Tls) -> Result<Self, ClientError> {
+        let client = tls.response_client()?;
         Ok(Self { client })
     }
 
@@ -73,6 +62,7 @@ impl Courier {
             let sent = self
                 .client
                 .put(url.expose().clone())
+                .timeout(TRY_TIMEOUT)
                 .body(body.to_owned())
                 .send();
             last = match timeout_at(deadline, sent).await {
@@ -95,10 +85,4 @@ impl Courier {
 
 fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
-}
-
-/// An error with its causes, for reqwest's own text says only that sending failed.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -9,12 +9,12 @@ use futures_util::FutureExt as _;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use crate::delivery::{Courier, DeliveryError};
 use crate::event::Event;
 use crate::handler::{self, Outcome, Progress, Report};
+use crate::http_client::{ClientError, Tls};
 use crate::logging;
 use crate::response::Response;
 use crate::response_url::{ResponsePolicy, ResponseUrl};
@@ -55,7 +55,7 @@ impl From<InvocationError> for Diagnostic {
 /// Serves events until Lambda ends the process.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     logging::init();
-    let function = Function::from_env()?;
+    let function = Function::from_env().await?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         function.serve(event)
     }))
@@ -67,17 +67,19 @@ struct Function {
     region: String,
     allowed_hosts: Vec<String>,
     courier: Courier,
-    ssm: OnceCell<Ssm>,
+    ssm: Ssm,
 }
 
 impl Function {
-    fn from_env() -> Result<Self, DeliveryError> {
+    /// Makes both clients here, where Lambda gives a process more of a CPU than an event gets.
+    async fn from_env() -> Result<Self, ClientError> {
         let text = |name| env::var(name).unwrap_or_default();
+        let tls = Tls::new()?;
         Ok(Self {
             region: text("AWS_REGION"),
             allowed_hosts: ResponsePolicy::parse_allowed_hosts(&text("RESPONSE_URL_ALLOWED_HOSTS")),
-            courier: Courier::new()?,
-            ssm: OnceCell::new(),
+            courier: Courier::new(&tls)?,
+            ssm: Ssm::from_function(tls.aws_client()?).await,
         })
     }
 
@@ -127,8 +129,7 @@ impl Function {
         // Boxed as a trait object, for the SDK's futures nest deeper than the compiler follows.
         let handling: Pin<Box<dyn Future<Output = Outcome> + '_>> = Box::pin(async {
             let world = SystemWorld::new(system::system_time(), deadline);
-            let ssm = self.ssm.get_or_init(Ssm::from_env).await;
-            handler::handle(event, asked, ssm, &world, &progress).await
+            handler::handle(event, asked, &self.ssm, &world, &progress).await
         });
         let outcome = timeout_at(deadline, AssertUnwindSafe(handling).catch_unwind()).await;
         let (response, report) = match outcome {

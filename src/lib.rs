@@ -69,6 +69,7 @@ pub mod folder;
 pub mod generator;
 pub mod getter;
 pub mod handler;
+pub mod http_client;
 pub mod lambda;
 pub mod logging;
 pub mod ssm;

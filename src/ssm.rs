@@ -1,23 +1,28 @@
 //! SSM Parameter Store.
 
+use std::env;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
+use aws_config::environment::{
+    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
+};
+use aws_config::meta::region::ProvideRegion as _;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::http::HttpResponse;
+use aws_sdk_ssm::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::types;
 use tokio::time::{Instant, sleep};
 
 use crate::claim::PUT_LIMIT;
+use crate::http_client::AwsClient;
 use crate::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
 use crate::rack::{Part, Rack};
 use crate::store::{ParameterStore, Put, StoreAction, StoreError};
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long a read or a delete may take, its retries included.
@@ -41,10 +46,32 @@ pub struct Ssm {
 }
 
 impl Ssm {
-    /// Takes region, credentials and endpoint from the environment, as every AWS tool does.
-    pub async fn from_env() -> Self {
+    /// Takes region, credentials and endpoint from where every AWS tool takes them.
+    pub async fn from_defaults(client: AwsClient) -> Self {
+        let defaults = aws_config::defaults(BehaviorVersion::latest());
+        Self::new(&defaults.http_client(client).load().await)
+    }
+
+    /// Takes region, credentials and endpoint from the environment that Lambda gives a function, and looks nowhere
+    /// else for them: neither files nor the instance's metadata are read.
+    pub async fn from_function(client: AwsClient) -> Self {
+        let is_true = |name| env::var(name).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+        let endpoint = ["AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"];
+        let endpoint = endpoint.into_iter().find_map(|name| env::var(name).ok());
+        let credentials = EnvironmentVariableCredentialsProvider::new();
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(SharedHttpClient::new(client))
+            .region(EnvironmentVariableRegionProvider::new().region().await)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .use_fips(is_true("AWS_USE_FIPS_ENDPOINT"))
+            .use_dual_stack(is_true("AWS_USE_DUALSTACK_ENDPOINT"));
+        config.set_endpoint_url(endpoint);
+        Self::new(&config.build())
+    }
+
+    fn new(config: &SdkConfig) -> Self {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(TRY_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
@@ -52,13 +79,12 @@ impl Ssm {
             .with_max_attempts(MAX_TRIES)
             .with_initial_backoff(FIRST_WAIT)
             .with_max_backoff(LONGEST_WAIT);
-        let config = aws_config::defaults(BehaviorVersion::latest())
+        let config = aws_sdk_ssm::config::Builder::from(config)
             .timeout_config(timeouts)
             .retry_config(retries)
-            .load()
-            .await;
+            .build();
         Self {
-            client: Client::new(&config),
+            client: Client::from_conf(config),
         }
     }
 

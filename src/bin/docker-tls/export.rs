@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use docker_tls_certgen::found::Found;
+use docker_tls_certgen::http_client::ClientError;
 use docker_tls_certgen::rack::Part;
 use docker_tls_certgen::store::{ParameterStore as _, StoreError};
 use zeroize::Zeroizing;
@@ -52,6 +53,9 @@ pub struct Arguments {
 /// Why nothing, or not all, was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    /// There is no way to reach SSM or the response URL.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// No rack is meant.
     #[error(transparent)]
     Rack(#[from] RackError),
@@ -87,7 +91,7 @@ pub enum ExportError {
 
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ExportError> {
-    let store = arguments.store.open().await;
+    let store = arguments.store.open().await?;
     let rack = store.rack(arguments.rack.as_deref())?;
     let stored = store.read(&rack, &FILES.map(|(part, _)| part)).await?;
     check(&Found::decode(&stored))?;

@@ -6,6 +6,7 @@ use anstream::println;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use docker_tls_certgen::claim;
+use docker_tls_certgen::http_client::ClientError;
 use docker_tls_certgen::inspection::{CertificateView, Inspection, ParameterView};
 use docker_tls_certgen::parameter::StoredSet;
 use docker_tls_certgen::plan::{Occasion, Spec};
@@ -49,6 +50,9 @@ pub struct Arguments {
 /// Why nothing can be told.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
+    /// There is no way to reach SSM or the response URL.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// No rack is meant.
     #[error(transparent)]
     Rack(#[from] RackError),
@@ -62,7 +66,7 @@ pub enum InspectError {
 
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, InspectError> {
-    let store = arguments.store.open().await;
+    let store = arguments.store.open().await?;
     let rack = store.rack(arguments.rack.as_deref())?;
     let given = arguments.properties.iter().cloned();
     let mut properties: Map<String, Value> = given

@@ -11,6 +11,7 @@ use clap::Args;
 use docker_tls_certgen::delivery::{Courier, DeliveryError};
 use docker_tls_certgen::event::Event;
 use docker_tls_certgen::handler::{self, Outcome, Progress, Report};
+use docker_tls_certgen::http_client::{ClientError, Tls};
 use docker_tls_certgen::response::{Data, Response};
 use docker_tls_certgen::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
 use docker_tls_certgen::system::{self, SystemWorld};
@@ -64,6 +65,9 @@ pub fn parse_property(text: &str) -> Result<(String, String), String> {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
+    /// There is no way to reach SSM or the response URL.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The file cannot be read.
     #[error("{}: {error}", path.display())]
     Unreadable {
@@ -107,7 +111,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
     let sent = match &url {
         Ok(url) => {
             let deadline = Instant::now() + TIME_LIMIT;
-            Courier::new()?
+            Courier::new(&Tls::new()?)?
                 .deliver(url, &response.body(), deadline, system::jitter)
                 .await?;
             true
@@ -152,7 +156,7 @@ async fn handle(
     event: &Event,
     url: &Result<ResponseUrl, UrlRefusal>,
 ) -> Result<(Response, Report), InvokeError> {
-    let store = arguments.store.open().await;
+    let store = arguments.store.open().await?;
     let world = SystemWorld::new(arguments.clock.now(), Instant::now() + TIME_LIMIT);
     let signed_at = url.as_ref().ok().and_then(ResponseUrl::signed_at);
     let asked = signed_at.map(OffsetDateTime::unix_timestamp);

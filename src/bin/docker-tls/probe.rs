@@ -11,6 +11,7 @@ use clap::Args;
 use docker_tls_certgen::bundle::TrustBundle;
 use docker_tls_certgen::certificate::{CaCertificate, Certificate};
 use docker_tls_certgen::flaw::Flaw;
+use docker_tls_certgen::http_client::ClientError;
 use docker_tls_certgen::rack::Part;
 use docker_tls_certgen::store::{ParameterStore as _, StoreError};
 use docker_tls_certgen::timestamp::timestamp;
@@ -62,6 +63,9 @@ pub struct Arguments {
 /// Why nothing can be told.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
+    /// There is no way to reach SSM or the response URL.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// No rack is meant.
     #[error(transparent)]
     Rack(#[from] RackError),
@@ -204,7 +208,7 @@ async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ProbeError>
         })?;
         TrustBundle::from_pem(&pem)
     } else {
-        let store = arguments.store.open().await;
+        let store = arguments.store.open().await?;
         let rack = store.rack(arguments.rack.as_deref())?;
         let stored = store.read(&rack, &[Part::CaCert]).await?;
         let value = stored.get(&Part::CaCert).ok_or(Flaw::Missing);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use docker_tls_certgen::folder::Folder;
+use docker_tls_certgen::http_client::{ClientError, Tls};
 use docker_tls_certgen::parameter::StoredSet;
 use docker_tls_certgen::rack::{Part, Rack};
 use docker_tls_certgen::ssm::Ssm;
@@ -25,12 +26,12 @@ pub struct StoreArguments {
 
 impl StoreArguments {
     /// Opens the store.
-    pub async fn open(&self) -> Store {
-        if self.ssm {
-            Store::Ssm(Ssm::from_env().await)
+    pub async fn open(&self) -> Result<Store, ClientError> {
+        Ok(if self.ssm {
+            Store::Ssm(Ssm::from_defaults(Tls::new()?.aws_client()?).await)
         } else {
             Store::Folder(Folder::new(self.store.clone()))
-        }
+        })
     }
 
     /// The store as people call it.

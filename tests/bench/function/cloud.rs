@@ -1,0 +1,227 @@
+//! What stands in for AWS: a Runtime API that the function fetches its event from, Parameter Store, and the place that
+//! responses go to. Parameter Store is as small as it can be, so that what is measured is the function; the tests use a
+//! real one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+use crate::tls::{HOST, Identity, serve_plainly};
+
+/// How long an event may take: in the header it is a date, so far away that a run under an emulator meets it too.
+const DEADLINE_MILLISECONDS: &str = "4102444800000";
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:012345678912:function:DockerTLSCertFunction";
+
+/// A stored parameter.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    kind: String,
+    value: String,
+    version: i64,
+}
+
+/// Parameters by name.
+pub type Parameters = BTreeMap<String, Parameter>;
+
+/// What the function has come to.
+pub enum Milestone {
+    /// It asks for an event, and waits for as long as none is sent.
+    Asks(Instant, oneshot::Sender<String>),
+    /// Its response has arrived.
+    Responded(Instant, Value),
+}
+
+/// The servers.
+pub struct Cloud {
+    /// Where the Runtime API is.
+    pub runtime: SocketAddr,
+    /// Where Parameter Store is.
+    pub ssm: String,
+    /// Where responses go, as `host:port`.
+    pub sink: String,
+    milestones: UnboundedReceiver<Milestone>,
+    account: Arc<Mutex<Account>>,
+}
+
+#[derive(Default)]
+struct Account {
+    parameters: Parameters,
+    requests: Vec<String>,
+}
+
+type Shared = Arc<Mutex<Account>>;
+
+impl Cloud {
+    /// Starts all three.
+    pub async fn start(identity: &Identity) -> Self {
+        let (reporter, milestones) = mpsc::unbounded_channel();
+        let account = Shared::default();
+        let runtime = Router::new().fallback(run).with_state(reporter.clone());
+        let ssm = Router::new()
+            .fallback(store)
+            .with_state(Arc::clone(&account));
+        let sink = Router::new().fallback(receive);
+        let sink = sink.with_state((reporter, Arc::clone(&account)));
+        Self {
+            runtime: serve_plainly(runtime).await,
+            ssm: format!("https://{HOST}:{}", identity.serve(ssm).await.port()),
+            sink: format!("{HOST}:{}", identity.serve(sink).await.port()),
+            milestones,
+            account,
+        }
+    }
+
+    /// Fills Parameter Store, and forgets all requests.
+    pub fn set(&self, parameters: Parameters) {
+        *self.account() = Account {
+            parameters,
+            requests: Vec::new(),
+        };
+    }
+
+    /// What is stored.
+    pub fn parameters(&self) -> Parameters {
+        self.account().parameters.clone()
+    }
+
+    /// What was asked since it was filled, each request by its action or method.
+    pub fn requests(&self) -> Vec<String> {
+        self.account().requests.clone()
+    }
+
+    /// The next milestone.
+    pub async fn milestone(&mut self) -> Milestone {
+        let milestone = self.milestones.recv().await;
+        milestone.expect("the servers run as long as the program")
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().expect("no holder panics")
+    }
+}
+
+/// The parameters of a fixture that the deployed handler wrote.
+pub fn parameters_of(fixture: &str) -> Parameters {
+    let fixture: Value = serde_json::from_str(fixture).expect("fixtures are JSON");
+    let text = |value: &Value| value.as_str().expect("fixtures hold text").to_owned();
+    let parameters = fixture["Parameters"].as_object();
+    let parameters = parameters.expect("fixtures hold parameters").iter();
+    parameters
+        .map(|(name, stored)| {
+            let parameter = Parameter {
+                kind: text(&stored["Type"]),
+                value: text(&stored["Value"]),
+                version: 1,
+            };
+            (name.clone(), parameter)
+        })
+        .collect()
+}
+
+async fn run(
+    State(reporter): State<UnboundedSender<Milestone>>,
+    method: Method,
+    uri: Uri,
+) -> Response {
+    let now = Instant::now();
+    if method != Method::GET {
+        let is_error = uri.path().ends_with("error");
+        assert!(!is_error, "the function reported an error");
+        return StatusCode::ACCEPTED.into_response();
+    }
+    let (sender, event) = oneshot::channel();
+    // Fails where the program is at its end.
+    drop(reporter.send(Milestone::Asks(now, sender)));
+    match event.await {
+        Ok(event) => {
+            let headers = [
+                (
+                    "Lambda-Runtime-Aws-Request-Id",
+                    "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+                ),
+                ("Lambda-Runtime-Deadline-Ms", DEADLINE_MILLISECONDS),
+                ("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN),
+            ];
+            (headers, event).into_response()
+        }
+        Err(_) => StatusCode::GONE.into_response(),
+    }
+}
+
+async fn receive(
+    State((reporter, account)): State<(UnboundedSender<Milestone>, Shared)>,
+    method: Method,
+    body: Bytes,
+) {
+    let now = Instant::now();
+    let response = serde_json::from_slice(&body).expect("a response is JSON");
+    let mut account = account.lock().expect("no holder panics");
+    account.requests.push(method.to_string());
+    // Fails where the program is at its end.
+    drop(reporter.send(Milestone::Responded(now, response)));
+}
+
+async fn store(State(account): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers["x-amz-target"].to_str().expect("a target is ASCII");
+    let action = target.trim_start_matches("AmazonSSM.").to_owned();
+    let request: Value = serde_json::from_slice(&body).expect("a request is JSON");
+    let mut account = account.lock().expect("no holder panics");
+    let answer = match action.as_str() {
+        "GetParameters" => Ok(account.get(&request)),
+        "PutParameter" => account.put(&request),
+        action => panic!("nothing that is measured calls {action}"),
+    };
+    account.requests.push(action);
+    match answer {
+        Ok(answer) => answer.to_string().into_response(),
+        Err(code) => {
+            let body = json!({ "__type": code, "message": "" }).to_string();
+            (StatusCode::BAD_REQUEST, body).into_response()
+        }
+    }
+}
+
+impl Account {
+    fn get(&self, request: &Value) -> Value {
+        let names = request["Names"].as_array().into_iter().flatten();
+        let names = names.filter_map(Value::as_str);
+        let (found, missing): (Vec<&str>, Vec<&str>) =
+            names.partition(|name| self.parameters.contains_key(*name));
+        let show = |name: &&str| {
+            let Parameter {
+                kind,
+                value,
+                version,
+            } = &self.parameters[*name];
+            json!({ "Name": name, "Type": kind, "Value": value, "Version": version })
+        };
+        let found: Vec<Value> = found.iter().map(show).collect();
+        json!({ "Parameters": found, "InvalidParameters": missing })
+    }
+
+    fn put(&mut self, request: &Value) -> Result<Value, &'static str> {
+        let text = |key: &str| request[key].as_str().unwrap_or_default().to_owned();
+        let before = self.parameters.get(&text("Name"));
+        if before.is_some() && request["Overwrite"] != true {
+            return Err("ParameterAlreadyExists");
+        }
+        let version = before.map_or(1, |before| before.version + 1);
+        let parameter = Parameter {
+            kind: text("Type"),
+            value: text("Value"),
+            version,
+        };
+        self.parameters.insert(text("Name"), parameter);
+        Ok(json!({ "Version": version, "Tier": "Standard" }))
+    }
+}

@@ -1,0 +1,194 @@
+//! What the function and the tool cost: `make bench` prints the table, and `make guard` compares what does not depend
+//! on the clock with `tests/bench/limits.json`.
+//!
+//! Every event is sent to a process of its own, for in its function's 128 MB this one is nearly always cold. Parameter
+//! Store and the place for responses are on loopback, over TLS, so that both handshakes and the parsing of the roots
+//! count. [`function`] is the measured process, [`cloud`] and [`tls`] what it talks to, [`callgrind`] counts
+//! instructions, [`probe`] measures the tool, and [`guard`] holds the limits.
+
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+
+mod callgrind;
+mod cloud;
+mod figures;
+mod function;
+mod guard;
+mod micro;
+mod probe;
+mod process;
+#[path = "../../e2e/table.rs"]
+mod table;
+mod tls;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cloud::{Cloud, Parameters, parameters_of};
+use crate::figures::{Figures, counted, grouped, megabytes, milliseconds};
+use crate::function::{Function, Run, event};
+use crate::table::Table;
+use crate::tls::Identity;
+
+/// How often everything is measured that the clock has a part in.
+const RUNS: usize = 30;
+const DEPLOYED: &str = include_str!("../../fixtures/deployed-handler-rack-1.json");
+
+/// Everything that takes part in a measurement.
+pub struct Bench {
+    bootstrap: PathBuf,
+    zip: PathBuf,
+    identity: Identity,
+    cloud: Cloud,
+}
+
+/// An event, and what is stored when it comes.
+pub struct Case {
+    name: &'static str,
+    event: String,
+    parameters: Parameters,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some(serve) = arguments.iter().position(|word| word == probe::SERVE) {
+        probe::serve(&arguments[serve + 1..]);
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime can be made");
+    if arguments.iter().any(|word| word == "guard") {
+        runtime.block_on(async { guard::check(&mut Bench::new().await).await })
+    } else {
+        runtime.block_on(async { print_table(&mut Bench::new().await).await });
+        ExitCode::SUCCESS
+    }
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/lambda");
+        let identity = Identity::new();
+        Self {
+            bootstrap: root.join("bootstrap/bootstrap"),
+            zip: root.join("bootstrap.zip"),
+            cloud: Cloud::start(&identity).await,
+            identity,
+        }
+    }
+
+    /// Sizes in bytes: of the zip and of the binary.
+    pub fn sizes(&self) -> (u64, u64) {
+        let size = |path: &Path| {
+            let metadata = fs::metadata(path);
+            metadata.unwrap_or_else(|error| {
+                panic!("{}: {error}; `make build` makes it", path.display())
+            })
+        };
+        (size(&self.zip).len(), size(&self.bootstrap).len())
+    }
+
+    /// The events that are measured.
+    pub async fn cases(&mut self) -> Vec<Case> {
+        let deployed = parameters_of(DEPLOYED);
+        let own = self.after("create.json", Parameters::new()).await;
+        let adopted = self.after("create.json", deployed).await;
+        let case = |name, event_name: &str, parameters: &Parameters| Case {
+            name,
+            event: event(event_name, &self.cloud.sink),
+            parameters: parameters.clone(),
+        };
+        vec![
+            case("no-op Update", "update.json", &own),
+            case("no-op Update, deployed RSA set", "update.json", &adopted),
+            case("Create", "create.json", &Parameters::new()),
+            case("rotation of a deployed set", "update-rotate.json", &adopted),
+            case("getter", "getter-key.json", &own),
+        ]
+    }
+
+    async fn after(&mut self, event_name: &str, parameters: Parameters) -> Parameters {
+        let event = event(event_name, &self.cloud.sink);
+        self.run(&event, parameters).await;
+        self.cloud.parameters()
+    }
+
+    /// One event in a process of its own.
+    pub async fn run(&mut self, event: &str, parameters: Parameters) -> Run {
+        self.cloud.set(parameters);
+        let cloud = &mut self.cloud;
+        let function = Function::start(&self.bootstrap, &[], cloud, &self.identity).await;
+        let (run, function) = function.handle(event, cloud).await;
+        function.end().await;
+        run
+    }
+
+    /// Instructions of a cold start, and of a cold start with an event.
+    pub async fn instructions(&mut self, case: Option<&Case>) -> u64 {
+        let event = case.map(|case| (case.event.as_str(), &case.parameters));
+        callgrind::count(&self.bootstrap, event, &mut self.cloud, &self.identity).await
+    }
+}
+
+async fn print_table(bench: &mut Bench) {
+    let title = format!(
+        "DockerTLSCertGenerate: medians of {RUNS} cold processes (least–most), in ms and MB; {} roots",
+        bench.identity.root_count
+    );
+    let columns = ["wall", "CPU", "peak memory", "requests", "instructions"].map(str::to_owned);
+    let mut table = Table::new(&title, "", &columns);
+    let (zip, binary) = bench.sizes();
+    let size = |bytes| {
+        vec![
+            String::new(),
+            String::new(),
+            format!("{:.2} on disk", megabytes(bytes)),
+        ]
+    };
+    table.add("zip", size(zip));
+    table.add("binary", size(binary));
+
+    let cases = bench.cases().await;
+    let no_op = &cases[0];
+    let cold = bench.instructions(None).await;
+    let whole = bench.instructions(Some(no_op)).await;
+    for (number, case) in cases.iter().enumerate() {
+        let mut runs = Vec::new();
+        for _ in 0..RUNS {
+            runs.push(bench.run(&case.event, case.parameters.clone()).await);
+        }
+        if number == 0 {
+            table.add(
+                "cold start",
+                vec![
+                    Figures::of(&runs, |run| milliseconds(run.start.wall)).show(),
+                    Figures::of(&runs, |run| milliseconds(run.start.cpu)).show(),
+                    String::new(),
+                    String::new(),
+                    grouped(cold),
+                ],
+            );
+        }
+        let instructions = if number == 0 {
+            grouped(whole - cold)
+        } else {
+            String::new()
+        };
+        table.add(
+            case.name,
+            vec![
+                Figures::of(&runs, |run| milliseconds(run.event.wall)).show(),
+                Figures::of(&runs, |run| milliseconds(run.event.cpu)).show(),
+                Figures::of(&runs, |run| megabytes(run.peak_bytes)).show(),
+                counted(&runs[0].requests),
+                instructions,
+            ],
+        );
+    }
+    probe::add_rows(&mut table);
+    micro::add_rows(&mut table);
+    table.print();
+}

@@ -1,0 +1,223 @@
+//! `docker-tls probe` against many daemons at once.
+//!
+//! The servers are processes of their own, for a listening socket for each daemon is more than one process may open by
+//! default.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::figures::{Figures, megabytes, milliseconds};
+use crate::process::Process;
+use crate::table::Table;
+use crate::tls::HOST;
+
+/// The word that makes this program serve instead of measure: folder and number of servers follow.
+pub const SERVE: &str = "serve";
+
+const DAEMONS: [usize; 3] = [100, 300, 1_000];
+const DAEMONS_OF_A_PROCESS: usize = 250;
+const RUNS: usize = 5;
+/// What a login shell gives to a process on Debian and on Amazon Linux.
+const DEFAULT_OPEN_FILES: usize = 1_024;
+/// How often a running process is looked at.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+const CA: &str = "ca.pem";
+const CERTIFICATE: &str = "cert.pem";
+const KEY: &str = "key.pem";
+
+/// Serves so many daemons from the set in a folder, prints an address for each, and ends when its input does.
+pub fn serve(arguments: &[String]) {
+    let folder = Path::new(&arguments[0]);
+    let daemons: usize = arguments[1].parse().expect("a number of daemons");
+    let certificate = CertificateDer::from_pem_file(folder.join(CERTIFICATE));
+    let key = PrivateKeyDer::from_pem_file(folder.join(KEY));
+    let mut roots = RootCertStore::empty();
+    let ca = CertificateDer::from_pem_file(folder.join(CA)).expect("the CA is PEM");
+    roots.add(ca).expect("the CA is good");
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+    let config = ServerConfig::builder()
+        .with_client_cert_verifier(verifier.expect("the CA is good"))
+        .with_single_cert(
+            vec![certificate.expect("the certificate is PEM")],
+            key.expect("the key is PEM"),
+        );
+    let acceptor = TlsAcceptor::from(Arc::new(config.expect("key and certificate match")));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime can be made");
+    runtime.block_on(async {
+        for _ in 0..daemons {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+            let listener = listener.expect("loopback has a free port");
+            let address: SocketAddr = listener.local_addr().expect("it is bound");
+            println!("{HOST}:{}", address.port());
+            tokio::spawn(shake_hands(listener, acceptor.clone()));
+        }
+        let read = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+        // Ends with the measuring process, whichever way that ends.
+        drop(read.await);
+    });
+}
+
+async fn shake_hands(listener: TcpListener, acceptor: TlsAcceptor) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        // Fails, for who probes shows no certificate.
+        tokio::spawn(async move { drop(acceptor.accept(stream).await) });
+    }
+}
+
+/// Adds a row for each number of daemons.
+pub fn add_rows(table: &mut Table) {
+    let folder = make_set();
+    for daemons in DAEMONS {
+        let servers = Servers::start(folder.path(), daemons);
+        let runs: Vec<Run> = (0..RUNS)
+            .map(|_| probe(folder.path(), &servers.hosts))
+            .collect();
+        table.add(
+            &format!("docker-tls probe, {daemons} daemons"),
+            vec![
+                Figures::of(&runs, |run| milliseconds(run.wall)).show(),
+                Figures::of(&runs, |run| milliseconds(run.cpu)).show(),
+                Figures::of(&runs, |run| megabytes(run.peak_bytes)).show(),
+                format!("{daemons} handshakes"),
+            ],
+        );
+    }
+}
+
+struct Run {
+    wall: Duration,
+    cpu: Duration,
+    peak_bytes: u64,
+}
+
+/// Probes all of them in one call, every one of which must have moved.
+fn probe(folder: &Path, hosts: &str) -> Run {
+    let input = folder.join("hosts");
+    fs::write(&input, hosts).expect("the folder takes a file");
+    let output = folder.join("output");
+    let command = format!(
+        "ulimit -n {DEFAULT_OPEN_FILES} && exec \"$0\" probe - --ca '{}' --json",
+        folder.join(CA).display()
+    );
+    let began = Instant::now();
+    let mut tool = Command::new("sh")
+        .args(["-c", &command, env!("CARGO_BIN_EXE_docker-tls")])
+        .stdin(fs::File::open(&input).expect("it was written"))
+        .stdout(fs::File::create(&output).expect("the folder takes a file"))
+        .spawn()
+        .expect("a shell starts");
+    let process = Process(tool.id());
+    let mut run = Run {
+        wall: Duration::ZERO,
+        cpu: Duration::ZERO,
+        peak_bytes: 0,
+    };
+    let status = loop {
+        if let Some(status) = tool.try_wait().expect("a child can be waited for") {
+            break status;
+        }
+        // Both only grow; the last look is a millisecond before the end.
+        run.cpu = run.cpu.max(process.cpu().unwrap_or_default());
+        run.peak_bytes = run.peak_bytes.max(process.peak_bytes().unwrap_or_default());
+        thread::sleep(INTERVAL);
+    };
+    run.wall = began.elapsed();
+    let output = fs::read_to_string(&output).expect("the output is text");
+    assert!(
+        status.success(),
+        "{status}: not every daemon has moved: {output}"
+    );
+    run
+}
+
+struct Servers {
+    processes: Vec<Child>,
+    hosts: String,
+}
+
+impl Servers {
+    fn start(folder: &Path, daemons: usize) -> Self {
+        let mut servers = Self {
+            processes: Vec::new(),
+            hosts: String::new(),
+        };
+        let mut left = daemons;
+        while left > 0 {
+            let share = left.min(DAEMONS_OF_A_PROCESS);
+            servers.start_process(folder, share);
+            left -= share;
+        }
+        servers
+    }
+
+    fn start_process(&mut self, folder: &Path, daemons: usize) {
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut process = Command::new(program)
+            .arg(SERVE)
+            .arg(folder)
+            .arg(daemons.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program starts again");
+        let output = process.stdout.take().expect("its output is piped");
+        for line in BufReader::new(output).lines().take(daemons) {
+            self.hosts += &line.expect("a server says where it listens");
+            self.hosts.push('\n');
+        }
+        self.processes.push(process);
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            drop(process.stdin.take());
+            drop(process.wait());
+        }
+    }
+}
+
+/// A folder with a CA, and a certificate of it for every daemon.
+fn make_set() -> TempDir {
+    let key = || KeyPair::generate().expect("a key can be made");
+    let mut ca = CertificateParams::new([]).expect("no name is no bad name");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.distinguished_name
+        .push(DnType::CommonName, "Docker TLS CA of the bench");
+    let ca = CertifiedIssuer::self_signed(ca, key()).expect("a CA can be made");
+    let server_key = key();
+    let server = CertificateParams::new([HOST.to_owned()]).expect("a good name");
+    let server = server
+        .signed_by(&server_key, &ca)
+        .expect("a certificate can be made");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        let mut file = fs::File::create(folder.path().join(name)).expect("the folder takes a file");
+        file.write_all(text.as_bytes()).expect("the file takes it");
+    };
+    write(CA, &ca.pem());
+    write(CERTIFICATE, &server.pem());
+    write(KEY, &server_key.serialize_pem());
+    folder
+}
