@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
@@ -66,8 +67,13 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// A certificate that parses, of whatever kind.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Certificate {
+///
+/// A clone is the same certificate, not a copy: what was found goes into the plan and from there into what is
+/// published. So all of them share what is known of the signature, which one event asks about up to a dozen times.
+#[derive(Clone)]
+pub struct Certificate(Arc<Contents>);
+
+struct Contents {
     der: Vec<u8>,
     fingerprint: Fingerprint,
     subject: Vec<u8>,
@@ -81,6 +87,9 @@ pub struct Certificate {
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     alternative_names: Vec<SubjectAlternativeName>,
+    /// A key that is known to have signed it. Only a success is remembered, with the key that it is about, so that
+    /// the answer to every question stays what the bytes say.
+    signed_by: OnceLock<Vec<u8>>,
 }
 
 impl Certificate {
@@ -90,7 +99,7 @@ impl Certificate {
         if !rest.is_empty() {
             return Err(Flaw::NotACertificate);
         }
-        let mut certificate = Self {
+        let mut certificate = Contents {
             der: der.to_vec(),
             fingerprint: Fingerprint::of(der),
             subject: parsed.subject().as_raw().to_vec(),
@@ -104,6 +113,7 @@ impl Certificate {
             subject_key_id: None,
             authority_key_id: None,
             alternative_names: Vec::new(),
+            signed_by: OnceLock::new(),
         };
         // Without a key usage, a key may be used for everything (RFC 5280, section 4.2.1.3).
         let (mut is_ca, mut key_cert_sign) = (false, true);
@@ -129,83 +139,96 @@ impl Certificate {
             }
         }
         certificate.may_sign = is_ca && key_cert_sign;
-        Ok(certificate)
+        Ok(Self(Arc::new(certificate)))
     }
 
     /// The DER.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        self.0.fingerprint
     }
 
     /// The subject's DER: names are equal if their bytes are, as Go has it.
     pub fn subject(&self) -> &[u8] {
-        &self.subject
+        &self.0.subject
     }
 
     /// The issuer's DER.
     pub fn issuer(&self) -> &[u8] {
-        &self.issuer
+        &self.0.issuer
     }
 
     /// The subject's common name, or the empty text, for people to read.
     pub fn common_name(&self) -> &str {
-        &self.common_name
+        &self.0.common_name
     }
 
     /// The issuer's common name, or the empty text, for people to read.
     pub fn issuer_common_name(&self) -> &str {
-        &self.issuer_common_name
+        &self.0.issuer_common_name
     }
 
     /// The public key as DER of a `SubjectPublicKeyInfo`.
     pub fn public_key(&self) -> &[u8] {
-        &self.public_key
+        &self.0.public_key
     }
 
     /// The first second of its validity.
     pub fn not_before(&self) -> OffsetDateTime {
-        self.not_before
+        self.0.not_before
     }
 
     /// The last second of its validity.
     pub fn not_after(&self) -> OffsetDateTime {
-        self.not_after
+        self.0.not_after
     }
 
     /// Whether its validity has ended.
     pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        self.not_after < now
+        self.0.not_after < now
     }
 
     /// The subject key identifier, if it has one.
     pub fn subject_key_id(&self) -> Option<&[u8]> {
-        self.subject_key_id.as_deref()
+        self.0.subject_key_id.as_deref()
     }
 
     /// The key identifier of its authority key identifier, if it has one.
     pub fn authority_key_id(&self) -> Option<&[u8]> {
-        self.authority_key_id.as_deref()
+        self.0.authority_key_id.as_deref()
     }
 
     /// Its DNS names and IP addresses.
     pub fn alternative_names(&self) -> &[SubjectAlternativeName] {
-        &self.alternative_names
+        &self.0.alternative_names
     }
 
     /// Whether it bears this subject's name as its issuer and a signature by this key.
     ///
     /// No other rule of path validation is applied, for deployed end-entity certificates break some of them.
     pub fn is_issued_by(&self, subject: &[u8], public_key: &[u8]) -> bool {
-        self.issuer == subject && self.is_signed_by(public_key)
+        self.0.issuer == subject && self.is_signed_by(public_key)
     }
 
     /// Whether it bears a signature by this key (DER of a `SubjectPublicKeyInfo`).
     pub fn is_signed_by(&self, public_key: &[u8]) -> bool {
+        if self.0.signed_by.get().is_some_and(|key| key == public_key) {
+            return true;
+        }
+        let is_signed = self.0.verifies_with(public_key);
+        if is_signed {
+            self.0.signed_by.get_or_init(|| public_key.to_vec());
+        }
+        is_signed
+    }
+}
+
+impl Contents {
+    fn verifies_with(&self, public_key: &[u8]) -> bool {
         let Ok((_, parsed)) = X509Certificate::from_der(&self.der) else {
             return false;
         };
@@ -216,12 +239,21 @@ impl Certificate {
     }
 }
 
+/// All else is read off the DER.
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.der == other.0.der
+    }
+}
+
+impl Eq for Certificate {}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
-            .field("subject", &self.common_name)
-            .field("fingerprint", &self.fingerprint)
-            .field("not_after", &self.not_after)
+            .field("subject", &self.0.common_name)
+            .field("fingerprint", &self.0.fingerprint)
+            .field("not_after", &self.0.not_after)
             .finish_non_exhaustive()
     }
 }
@@ -233,7 +265,7 @@ pub struct CaCertificate(Certificate);
 impl CaCertificate {
     /// Takes a certificate for a CA's if it is one.
     pub fn new(certificate: Certificate) -> Result<Self, Flaw> {
-        if certificate.may_sign {
+        if certificate.0.may_sign {
             Ok(Self(certificate))
         } else {
             Err(Flaw::NotACa)

@@ -4,13 +4,13 @@ use crate::bundle::TrustBundle;
 use crate::certificate::CaCertificate;
 use crate::chain::CertificateChain;
 use crate::flaw::Flaw;
-use crate::parameter::StoredSet;
+use crate::parameter::{ParameterValue, StoredSet};
 use crate::private_key::PrivateKey;
 use crate::rack::Part;
 use crate::state::State;
 
 /// A rack's set, each part either decoded or with what is wrong with it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Found {
     /// The trust bundle.
     pub ca_cert: Result<TrustBundle, Flaw>,
@@ -25,22 +25,37 @@ pub struct Found {
 }
 
 impl Found {
+    /// What is found where nothing is stored.
+    pub const fn nothing() -> Self {
+        Self {
+            ca_cert: Err(Flaw::Missing),
+            ca_key: Err(Flaw::Missing),
+            cert: Err(Flaw::Missing),
+            key: Err(Flaw::Missing),
+            state: Err(Flaw::Missing),
+        }
+    }
+
     /// Decodes what the store holds.
     pub fn decode(stored: &StoredSet) -> Self {
-        fn part<T>(
-            stored: &StoredSet,
-            part: Part,
-            decode: impl FnOnce(&str) -> Result<T, Flaw>,
-        ) -> Result<T, Flaw> {
-            let parameter = stored.get(&part).ok_or(Flaw::Missing)?;
-            decode(parameter.value.expose())
+        let mut found = Self::nothing();
+        for (part, parameter) in stored {
+            found.replace(*part, &parameter.value);
         }
-        Self {
-            ca_cert: part(stored, Part::CaCert, TrustBundle::decode),
-            ca_key: part(stored, Part::CaKey, PrivateKey::decode),
-            cert: part(stored, Part::Cert, CertificateChain::decode),
-            key: part(stored, Part::Key, PrivateKey::decode),
-            state: part(stored, Part::State, State::decode),
+        found
+    }
+
+    /// Decodes one part's new value; the others stay as they were found.
+    pub fn replace(&mut self, part: Part, value: &ParameterValue) {
+        let value = value.expose();
+        match part {
+            Part::CaCert => self.ca_cert = TrustBundle::decode(value),
+            Part::CaKey => self.ca_key = PrivateKey::decode(value),
+            Part::Cert => self.cert = CertificateChain::decode(value),
+            Part::Key => self.key = PrivateKey::decode(value),
+            Part::State => self.state = State::decode(value),
+            // Who is writing says nothing about the set.
+            Part::Claim => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Private keys: PKCS#1, SEC1 and PKCS#8 in, PKCS#8 out, and never a word of them in a log.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rcgen::PublicKeyData as _;
 use serde::Serialize;
@@ -39,8 +40,13 @@ impl KeyAlgorithm {
     }
 }
 
-/// A private key that loads; its bytes are zeroed on drop and never shown.
-pub struct PrivateKey {
+/// A private key that loads; its bytes are zeroed when the last clone is dropped, and never shown.
+///
+/// A clone is the same key in the same place of memory: there is one copy to wipe.
+#[derive(Clone)]
+pub struct PrivateKey(Arc<Loaded>);
+
+struct Loaded {
     pair: rcgen::KeyPair,
     der: Zeroizing<Vec<u8>>,
     public_key: Vec<u8>,
@@ -78,37 +84,37 @@ impl PrivateKey {
     }
 
     fn from_pair(pair: rcgen::KeyPair) -> Self {
-        Self {
+        Self(Arc::new(Loaded {
             der: Zeroizing::new(pair.serialize_der()),
             public_key: pair.subject_public_key_info(),
             pair,
-        }
+        }))
     }
 
     /// The key as a parameter holds it.
     pub fn encode(&self) -> Zeroizing<String> {
-        encoding::encode([(self.label(), &self.der[..])])
+        encoding::encode([(self.label(), &self.0.der[..])])
     }
 
     /// The DER that the key was loaded from, or PKCS#8 for a fresh key.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// The public key as DER of a `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
     pub fn public_key(&self) -> &[u8] {
-        &self.public_key
+        &self.0.public_key
     }
 
     /// The key as rcgen signs with it.
     pub(crate) fn signing_key(&self) -> &rcgen::KeyPair {
-        &self.pair
+        &self.0.pair
     }
 
     /// PKCS#8 starts with version 0 and an algorithm, PKCS#1 with version 0 and a modulus, SEC1 with version 1.
     fn label(&self) -> &'static str {
         use x509_parser::der_parser::asn1_rs::{Any, FromDer as _, Sequence, Tag};
-        let tags = Sequence::from_der(&self.der)
+        let tags = Sequence::from_der(&self.0.der)
             .ok()
             .and_then(|(_, sequence)| {
                 let (rest, version) = Any::from_der(&sequence.content).ok()?;

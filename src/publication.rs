@@ -90,7 +90,7 @@ struct Issued {
     new_key: Option<PrivateKey>,
 }
 
-/// Issues what a plan calls for, and gives the writes in their order.
+/// Issues what a plan calls for, and gives the writes in their order. `found` is what `stored` decodes to.
 pub fn writes(
     plan: &Plan,
     spec: &Spec,
@@ -157,7 +157,7 @@ pub fn writes(
         writes.push(write);
     }
     check_sizes(spec, &writes, after.as_ref())?;
-    check_stable(spec, &result, now)?;
+    check_stable(spec, found, &writes, now)?;
     Ok(writes)
 }
 
@@ -360,14 +360,19 @@ fn check_parameter(part: Part, chars: usize) -> Result<(), PublicationError> {
     })
 }
 
-/// Rule 8: the next event must keep what this one publishes.
+/// Rule 8: the next event must keep what this one publishes. What is written is decoded from its text, as that event
+/// will; what stays is taken as found.
 fn check_stable(
     spec: &Spec,
-    result: &StoredSet,
+    found: &Found,
+    writes: &[Write],
     now: OffsetDateTime,
 ) -> Result<(), PublicationError> {
-    let spec = &spec.next();
-    let next = match planner::plan(spec, &Found::decode(result), now) {
+    let mut result = found.clone();
+    for write in writes {
+        result.replace(write.part, &write.value);
+    }
+    let next = match planner::plan(&spec.next(), &result, now) {
         Ok(plan) if plan.is_keep() => return Ok(()),
         Ok(plan) => format!("{:?} because {:?}", plan.action, plan.causes),
         Err(refusal) => Refusal::to_string(&refusal),

@@ -112,8 +112,19 @@ struct Pending {
 }
 
 /// The anchor: the CA that everything published since the last close trusts and leads to.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// What the text says is read once; text that cannot be read is carried along as it is.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "AnchorText", into = "AnchorText")]
 pub struct AnchorRecord {
+    text: AnchorText,
+    certificate: Option<CaCertificate>,
+    key: Option<PrivateKey>,
+}
+
+/// An anchor as the state writes it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct AnchorText {
     /// base64 of the certificate's DER.
     cert: String,
     /// base64 of the private key's DER, if it is known.
@@ -121,33 +132,63 @@ pub struct AnchorRecord {
     key: Option<Zeroizing<String>>,
 }
 
+impl From<AnchorText> for AnchorRecord {
+    fn from(text: AnchorText) -> Self {
+        let decode = |text: &str| STANDARD.decode(text).map(Zeroizing::new).ok();
+        let certificate = decode(&text.cert);
+        let key = text.key.as_ref().and_then(|key| decode(key));
+        Self {
+            certificate: certificate.and_then(|der| CaCertificate::from_der(&der).ok()),
+            key: key.and_then(|der| PrivateKey::from_der(&der).ok()),
+            text,
+        }
+    }
+}
+
+impl From<AnchorRecord> for AnchorText {
+    fn from(record: AnchorRecord) -> Self {
+        record.text
+    }
+}
+
 impl AnchorRecord {
     /// An anchor, with its key where that is known and will be needed.
     pub fn new(certificate: &CaCertificate, key: Option<&PrivateKey>) -> Self {
         Self {
-            cert: STANDARD.encode(certificate.der()),
-            key: key.map(|key| Zeroizing::new(STANDARD.encode(key.der()))),
+            text: AnchorText {
+                cert: STANDARD.encode(certificate.der()),
+                key: key.map(|key| Zeroizing::new(STANDARD.encode(key.der()))),
+            },
+            certificate: Some(certificate.clone()),
+            key: key.cloned(),
         }
     }
 
     /// The anchor's certificate, if it still parses.
     pub fn certificate(&self) -> Option<CaCertificate> {
-        let der = STANDARD.decode(&self.cert).ok()?;
-        CaCertificate::from_der(&der).ok()
+        self.certificate.clone()
     }
 
     /// The anchor's key, if it is known and still loads.
     pub fn key(&self) -> Option<PrivateKey> {
-        let der = Zeroizing::new(STANDARD.decode(self.key.as_ref()?.as_bytes()).ok()?);
-        PrivateKey::from_der(&der).ok()
+        self.key.clone()
     }
 }
+
+/// All else is read off the text.
+impl PartialEq for AnchorRecord {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for AnchorRecord {}
 
 impl fmt::Debug for AnchorRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnchorRecord")
-            .field("cert", &self.certificate())
-            .field("key", &self.key.as_ref().map(|_| "[elided]"))
+            .field("cert", &self.certificate)
+            .field("key", &self.text.key.as_ref().map(|_| "[elided]"))
             .finish()
     }
 }

@@ -12,6 +12,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A certificate's number in a [`Registry`].
 pub type Id = usize;
+/// A public key's number in a [`Registry`].
+pub type KeyId = usize;
 
 /// What a verifier looks at in a certificate.
 pub struct Facts {
@@ -21,8 +23,8 @@ pub struct Facts {
     pub subject: Vec<u8>,
     /// The DER of the issuer's name.
     pub issuer: Vec<u8>,
-    /// The DER of the public key.
-    pub public_key: Vec<u8>,
+    /// The number of the public key.
+    pub key: KeyId,
     /// First and last second of its validity, in seconds since 1970.
     pub validity: (i64, i64),
     /// Whether it has cA=TRUE, and keyCertSign where it has a key usage.
@@ -33,7 +35,7 @@ pub struct Facts {
 
 impl Facts {
     #[track_caller]
-    fn read(der: &[u8]) -> Self {
+    fn read(der: &[u8], keys: &mut Keys) -> Self {
         let (_, parsed) = X509Certificate::from_der(der).expect("a published certificate is DER");
         let constraints = parsed
             .basic_constraints()
@@ -44,7 +46,7 @@ impl Facts {
             der: der.to_vec(),
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
-            public_key: parsed.public_key().raw.to_vec(),
+            key: keys.id(parsed.public_key().raw),
             validity: (
                 validity.not_before.timestamp(),
                 validity.not_after.timestamp(),
@@ -82,7 +84,25 @@ pub struct Registry {
     facts: Vec<Facts>,
     ids: HashMap<Vec<u8>, Id>,
     by_subject: HashMap<Vec<u8>, Vec<Id>>,
-    signatures: HashMap<(Id, Id), bool>,
+    keys: Keys,
+    /// A CA may have several certificates, but a signature is by its key.
+    signatures: HashMap<(KeyId, Id), bool>,
+}
+
+/// Public keys by number.
+#[derive(Default)]
+struct Keys {
+    ids: HashMap<Vec<u8>, KeyId>,
+}
+
+impl Keys {
+    fn id(&mut self, public_key: &[u8]) -> KeyId {
+        if let Some(id) = self.ids.get(public_key) {
+            return *id;
+        }
+        self.ids.insert(public_key.to_vec(), self.ids.len());
+        self.ids.len() - 1
+    }
 }
 
 impl Registry {
@@ -93,7 +113,7 @@ impl Registry {
             return *id;
         }
         let id = self.facts.len();
-        let facts = Facts::read(der);
+        let facts = Facts::read(der, &mut self.keys);
         let namesakes = self.by_subject.entry(facts.subject.clone());
         namesakes.or_default().push(id);
         self.facts.push(facts);
@@ -104,6 +124,11 @@ impl Registry {
     /// The certificate with that number.
     pub fn facts(&self, id: Id) -> &Facts {
         &self.facts[id]
+    }
+
+    /// The number of a public key, given as the DER of a `SubjectPublicKeyInfo`.
+    pub fn key_id(&mut self, public_key: &[u8]) -> KeyId {
+        self.keys.id(public_key)
     }
 
     /// How many signatures were checked.
@@ -124,7 +149,7 @@ impl Registry {
         if !issuing.is_ca || issuing.subject != child.issuer {
             return false;
         }
-        let known = self.signatures.entry((issuer, subject));
+        let known = self.signatures.entry((issuing.key, subject));
         *known.or_insert_with(|| is_signed_by(child, issuing))
     }
 

@@ -10,26 +10,21 @@ use docker_tls_certgen::private_key::{KeyAlgorithm, PrivateKey};
 /// How many P-256 keys are made ahead.
 const POOL_KEYS: usize = 64;
 
-/// P-256 keys that are made once, as DER, in a fixed order.
-static POOL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let make = |_| {
-        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).expect("a key can be made");
-        key.der().to_vec()
-    };
+/// P-256 keys that are made once, in a fixed order.
+static POOL: LazyLock<Vec<PrivateKey>> = LazyLock::new(|| {
+    let make = |_| PrivateKey::generate(KeyAlgorithm::EcdsaP256).expect("a key can be made");
     (0..POOL_KEYS).map(make).collect()
 });
 
 /// Which key of the pool has a public key.
 static NUMBERS: LazyLock<HashMap<Vec<u8>, usize>> = LazyLock::new(|| {
-    let public_key = |number| pool_key(number).public_key().to_vec();
-    (0..POOL_KEYS)
-        .map(|number| (public_key(number), number))
-        .collect()
+    let public_keys = POOL.iter().map(|key| key.public_key().to_vec());
+    public_keys.zip(0..).collect()
 });
 
 /// A key of the pool.
 pub fn pool_key(number: usize) -> PrivateKey {
-    PrivateKey::from_der(&POOL[number]).expect("a key that was made loads")
+    POOL[number].clone()
 }
 
 /// Which key of the pool this public key belongs to.

@@ -1,6 +1,7 @@
 //! The exhaustive model test: every sequence of a few steps, and after every write of it, everybody connects to
 //! everybody.
 
+mod archive;
 mod moment;
 mod search;
 mod sight;

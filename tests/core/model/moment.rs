@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use docker_tls_certgen::certificate::Fingerprint;
 use docker_tls_certgen::rack::Part;
 
+use super::archive::SetId;
 use super::sight::Sight;
-use super::site::{ListId, SetId, Site};
+use super::site::{ListId, Site};
 use super::step::Event;
 
 /// What a template asks for.
@@ -171,7 +172,7 @@ impl Moment {
 
     /// Takes the operator's word that nobody is left who read anything before the latest rotation.
     pub fn forget_retired(&mut self, sight: &Sight, site: &mut Site) {
-        let Some(current) = &sight.ca_key else {
+        let Some(current) = sight.ca_key else {
             return;
         };
         self.bundles.retain(|bundle| site.has_key(*bundle, current));

@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use docker_tls_certgen::certificate::Fingerprint;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
 use docker_tls_certgen::plan::{CutOff, Plan, Refusal};
 use docker_tls_certgen::planner;
 use docker_tls_certgen::publication;
@@ -15,10 +13,11 @@ use docker_tls_certgen::standing::Cause;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
+use super::archive::{SetId, StoredValue};
 use super::moment::{CutOffs, Moment, Template, Wish};
 use super::sight::Sight;
-use super::site::{SetId, Site};
-use super::step::{Damage, Event, Extent, Step, Wait};
+use super::site::Site;
+use super::step::{Damage, Event, Extent, Step, Struck, Wait};
 use super::task::{Findings, Reach, Start};
 use crate::acceptance::Verdict;
 use crate::event::make_change;
@@ -406,29 +405,29 @@ impl Search<'_> {
 
     fn carry_out(&self, (set, now, wish, old, fresh): &Question) -> Outcome {
         let now = OffsetDateTime::from_unix_timestamp(*now).expect("a time that X.509 can hold");
-        let mut stored = StoredSet::clone(&self.known().site.set(*set));
+        let before = self.known().site.set(*set);
         let spec = make_change(&self.properties(old), &self.properties(wish));
-        let found = Found::decode(&stored);
+        let found = before.found();
         let plan = match planner::plan(&spec, &found, now) {
             Ok(plan) => plan,
             Err(refusal) => return Outcome::Refused(refusal),
         };
         // The key tells CAs apart, and the time what they issue; only what is made for a token again has to differ.
-        let state = stored.get(&Part::State);
-        let state = state.map_or("", |state| state.value.expose());
+        let state = before.value(Part::State).map_or("", StoredValue::text);
         let pending = Some(state).filter(|state| state.contains("pending"));
         let salt = format!("{now} {fresh:?} {pending:?}");
         let mut mint = PoolMint::with_keys(fresh.clone(), &salt);
-        let writes = publication::writes(&plan, &spec, &stored, &found, now, &mut mint);
+        let writes = publication::writes(&plan, &spec, &before.stored(), &found, now, &mut mint);
         let mut writes = match writes {
             Ok(writes) => writes,
             Err(error) => return Outcome::Failed(format!("{}: {error}", summary(&plan))),
         };
         let site = &mut self.known().site;
         site.settle_signatures(&mut writes);
+        let mut set = *set;
         let apply = |write: &publication::Write| {
-            write.apply(&mut stored);
-            site.set_id(&stored)
+            set = site.set_with(set, write.part, Some(write.value.expose()));
+            set
         };
         Outcome::Done(Done {
             sets: writes.iter().map(apply).collect(),
@@ -451,40 +450,45 @@ impl Search<'_> {
         properties
     }
 
-    fn sight(&self, set: SetId) -> Arc<Sight> {
-        let stored = {
+    fn sight(&self, id: SetId) -> Arc<Sight> {
+        let set = {
             let known = self.known();
-            if let Some(sight) = known.sights.get(&set) {
+            if let Some(sight) = known.sights.get(&id) {
                 return Arc::clone(sight);
             }
-            known.site.set(set)
+            known.site.set(id)
         };
-        let found = Found::decode(&stored);
+        let found = set.found();
         let known = &mut *self.known();
-        let sight = Arc::new(Sight::new(&stored, &found, &mut known.site));
-        known.sights.insert(set, Arc::clone(&sight));
+        let sight = Arc::new(Sight::new(&set, &found, &mut known.site));
+        known.sights.insert(id, Arc::clone(&sight));
         sight
     }
 
-    fn prospects(&self, set: SetId) -> Arc<Prospects> {
-        let stored = {
+    fn prospects(&self, id: SetId) -> Arc<Prospects> {
+        let set = {
             let known = self.known();
-            if let Some(prospects) = known.prospects.get(&set) {
+            if let Some(prospects) = known.prospects.get(&id) {
                 return Arc::clone(prospects);
             }
-            known.site.set(set)
+            known.site.set(id)
         };
-        let found = Found::decode(&stored);
+        let found = set.found();
         let strike = |damage: &Damage| {
-            let struck = damage.strike(&stored, &found, &self.start.other)?;
-            Some((*damage, self.known().site.set_id(&struck)))
+            let part = damage.part();
+            let struck = damage.strike(set.value(part)?.text(), &found, &self.start.other)?;
+            let value = match &struck {
+                Struck::Gone => None,
+                Struck::Changed(value) => Some(&value[..]),
+            };
+            Some((*damage, self.known().site.set_with(id, part, value)))
         };
         let end = |wait: &Wait| Some((*wait, wait.end(&found, self.renew_before)?));
         let prospects = Arc::new(Prospects {
             damages: self.reach.damages.iter().filter_map(strike).collect(),
             waits: self.reach.waits.iter().filter_map(end).collect(),
         });
-        self.known().prospects.insert(set, Arc::clone(&prospects));
+        self.known().prospects.insert(id, Arc::clone(&prospects));
         prospects
     }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use docker_tls_certgen::bundle::TrustBundle;
 use docker_tls_certgen::chain::CertificateChain;
 use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
 use docker_tls_certgen::rack::Part;
 use docker_tls_certgen::standing::Standing;
 
+use super::archive::Set;
 use super::site::{Keys, ListId, Site};
-use crate::mint::pool_number;
+use crate::acceptance::KeyId;
 
 /// What can be seen of a stored set.
 pub struct Sight {
@@ -25,7 +25,7 @@ pub struct Sight {
     /// Which keys of the pool are in use.
     pub pool_numbers: BTreeSet<usize>,
     /// The public key of the current CA.
-    pub ca_key: Option<Vec<u8>>,
+    pub ca_key: Option<KeyId>,
     /// The previous CA's fingerprint while a rotation is open, which the operator reads off the stack's outputs.
     pub previous_ca: Option<String>,
     /// The current CA's fingerprint.
@@ -34,48 +34,50 @@ pub struct Sight {
 
 impl Sight {
     /// Looks at a set.
-    pub fn new(stored: &StoredSet, found: &Found, site: &mut Site) -> Self {
+    pub fn new(set: &Set, found: &Found, site: &mut Site) -> Self {
         let mut list = |part| {
-            let id = site.list_id(stored.get(&part)?.value.expose());
+            let id = site.list_id(set.value(part)?);
             Some(id).filter(|id| !site.is_empty(*id))
         };
         let (bundle, chain) = (list(Part::CaCert), list(Part::Cert));
         let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
-        let leaf_key = leaf.map(|leaf| leaf.public_key().to_vec());
-        let key = found.key.as_ref().ok().map(|key| key.public_key().to_vec());
+        let leaf_key = leaf.map(|leaf| site.key_id(leaf.public_key()));
+        let key = found.key.as_ref().ok();
+        let key = key.map(|key| site.key_id(key.public_key()));
         let matches = key.is_some() && key == leaf_key;
-        let ca_key = found.ca_key.as_ref().ok();
-        let ca_key = ca_key.map(|key| key.public_key().to_vec());
+        let ca_private_key = found.ca_key.as_ref().ok();
+        let ca_key = ca_private_key.map(|key| site.key_id(key.public_key()));
 
         let recorded = found.state.as_ref().ok();
         let recorded = recorded.and_then(|state| state.anchor()?.certificate());
-        let recorded = recorded.map(|ca| ca.public_key().to_vec());
-        let mut traces: Keys = recorded.into_iter().chain(ca_key.clone()).collect();
+        let recorded = recorded.map(|ca| site.key_id(ca.public_key()));
+        let mut traces: Keys = recorded.into_iter().chain(ca_key).collect();
         let authorities = found
             .ca_cert
             .as_ref()
             .map_or(&[][..], TrustBundle::authorities);
-        let bundled: Keys = authorities
+        let bundled: Vec<KeyId> = authorities
             .iter()
-            .map(|ca| ca.public_key().to_vec())
+            .map(|ca| site.key_id(ca.public_key()))
             .collect();
         // A bundle that neither the CA key nor the chain belongs to is taken for another set's.
-        let is_others = ca_key.as_ref().is_some_and(|key| {
-            !bundled.contains(key) && leaf.is_some_and(|leaf| leaf.is_signed_by(key))
+        let is_others = ca_private_key.is_some_and(|key| {
+            !ca_key.is_some_and(|key| bundled.contains(&key))
+                && leaf.is_some_and(|leaf| leaf.is_signed_by(key.public_key()))
         });
         if !is_others {
-            traces.extend(bundled.clone());
+            traces.extend(&bundled);
         }
         let issuers = chain.map_or(Keys::new(), |chain| site.keys_of_issuers_of(chain));
-        let all = [&traces, &issuers, &bundled].into_iter().flatten();
-        let pool_numbers = all.chain(&key).chain(&leaf_key);
+        let used = traces.iter().chain(&issuers).chain(&bundled);
+        let used = used.chain(&key).chain(&leaf_key);
         let current_ca = authorities
             .iter()
-            .find(|ca| Some(ca.public_key()) == ca_key.as_deref());
+            .find(|ca| ca_private_key.is_some_and(|key| key.public_key() == ca.public_key()));
         Self {
             bundle,
             chain: chain.filter(|_| matches),
-            pool_numbers: pool_numbers.filter_map(|key| pool_number(key)).collect(),
+            pool_numbers: used.filter_map(|key| site.pool_number(*key)).collect(),
             traces,
             issuers,
             ca_key,
@@ -91,7 +93,7 @@ impl Sight {
             .chain
             .is_some_and(|chain| !site.is_leaf_expired(chain, now))
         {
-            traces.extend(self.issuers.clone());
+            traces.extend(&self.issuers);
         }
         traces
     }

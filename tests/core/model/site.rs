@@ -7,66 +7,61 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use docker_tls_certgen::certificate::{Certificate, Fingerprint};
 use docker_tls_certgen::encoding;
-use docker_tls_certgen::parameter::{ParameterValue, StoredParameter, StoredSet};
+use docker_tls_certgen::parameter::{ParameterValue, StoredSet};
 use docker_tls_certgen::publication::Write;
 use docker_tls_certgen::rack::Part;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::acceptance::{Id, Registry, Verdict, read_certificates};
+use super::archive::{Archive, Set, SetId, StoredValue};
+use crate::acceptance::{Id, KeyId, Registry, Verdict, read_certificates};
 use crate::mint::pool_number;
 
 /// How many bytes of a fingerprint the state keeps of a CA.
 const SHORT_FINGERPRINT_BYTES: usize = 8;
 
-/// The number of a stored set.
-pub type SetId = usize;
 /// The number of a bundle or a chain that somebody may have read.
 pub type ListId = usize;
 
-/// Public keys, as DER.
-pub type Keys = BTreeSet<Vec<u8>>;
+/// Public keys.
+pub type Keys = BTreeSet<KeyId>;
 
 /// What is known of everything that is known.
 #[derive(Default)]
 pub struct Site {
     registry: Registry,
-    sets: Vec<Arc<StoredSet>>,
-    set_ids: HashMap<Vec<Option<ParameterValueKey>>, SetId>,
+    archive: Archive,
     lists: Vec<Vec<Id>>,
     list_ids: HashMap<Vec<Id>, ListId>,
+    /// The list that each value of a bundle or a chain holds.
+    lists_of: HashMap<StoredValue, ListId>,
     verdicts: HashMap<(ListId, ListId, i64), Verdict>,
     /// The public key of each certificate.
-    keys: HashMap<Fingerprint, Vec<u8>>,
+    keys: HashMap<Fingerprint, KeyId>,
+    /// Which keys of the pool are in use, by public key.
+    pool_numbers: HashMap<KeyId, Option<usize>>,
     /// The first certificate that was seen of each to-be-signed part.
     first_of: HashMap<Vec<u8>, Vec<u8>>,
 }
 
-type ParameterValueKey = Arc<str>;
-
 impl Site {
     /// The number of a stored set; versions and types do not matter.
     pub fn set_id(&mut self, stored: &StoredSet) -> SetId {
-        let value = |part| {
-            let parameter: Option<&StoredParameter> = stored.get(&part);
-            parameter.map(|parameter| Arc::from(parameter.value.expose()))
-        };
-        let key = Part::ALL.map(value).to_vec();
-        if let Some(id) = self.set_ids.get(&key) {
-            return *id;
-        }
-        self.sets.push(Arc::new(stored.clone()));
-        self.set_ids.insert(key, self.sets.len() - 1);
-        self.sets.len() - 1
+        self.archive.id(stored)
+    }
+
+    /// The number of a set that differs in one part.
+    pub fn set_with(&mut self, id: SetId, part: Part, value: Option<&str>) -> SetId {
+        self.archive.id_with(id, part, value)
     }
 
     /// The stored set with that number.
-    pub fn set(&self, id: SetId) -> Arc<StoredSet> {
-        Arc::clone(&self.sets[id])
+    pub fn set(&self, id: SetId) -> Arc<Set> {
+        self.archive.set(id)
     }
 
     /// How many different sets were stored.
     pub fn sets_seen(&self) -> usize {
-        self.sets.len()
+        self.archive.len()
     }
 
     /// How many questions of "does this bundle accept that chain at that time" were answered.
@@ -79,9 +74,25 @@ impl Site {
         self.registry.signatures_checked()
     }
 
+    /// The number of a public key.
+    pub fn key_id(&mut self, public_key: &[u8]) -> KeyId {
+        let id = self.registry.key_id(public_key);
+        let number = self.pool_numbers.entry(id);
+        number.or_insert_with(|| pool_number(public_key));
+        id
+    }
+
+    /// Which key of the pool this is.
+    pub fn pool_number(&self, key: KeyId) -> Option<usize> {
+        self.pool_numbers.get(&key).copied().flatten()
+    }
+
     /// The number of the list of certificates that a value holds.
-    pub fn list_id(&mut self, value: &str) -> ListId {
-        let certificates = read_certificates(value);
+    pub fn list_id(&mut self, value: &StoredValue) -> ListId {
+        if let Some(id) = self.lists_of.get(value) {
+            return *id;
+        }
+        let certificates = read_certificates(value.text());
         let list: Vec<Id> = certificates
             .iter()
             .map(|der| self.registry.id(der))
@@ -91,11 +102,12 @@ impl Site {
         if id == next {
             for der in &certificates {
                 let certificate = Certificate::from_der(der).expect("it was read before");
-                let key = certificate.public_key().to_vec();
+                let key = self.key_id(certificate.public_key());
                 self.keys.insert(certificate.fingerprint(), key);
             }
             self.lists.push(list);
         }
+        self.lists_of.insert(value.clone(), id);
         id
     }
 
@@ -128,7 +140,7 @@ impl Site {
         let published = published.map_or(&[][..], |published| &self.lists[published]);
         self.lists[bundle].iter().any(|id| {
             let facts = self.registry.facts(*id);
-            !facts.is_expired(now) && Some(&facts.public_key) != key && published.contains(id)
+            !facts.is_expired(now) && Some(&facts.key) != key && published.contains(id)
         })
     }
 
@@ -142,7 +154,7 @@ impl Site {
     ) -> bool {
         let key = self.keys.get(authority);
         let mut others = published.map_or(Vec::new(), |published| self.lists[published].clone());
-        others.retain(|id| Some(&self.registry.facts(*id).public_key) != key);
+        others.retain(|id| Some(&self.registry.facts(*id).key) != key);
         self.registry.judge(&others, &self.lists[chain], now) == Verdict::Accepted
     }
 
@@ -176,7 +188,7 @@ impl Site {
 
     /// Whether a bundle holds a CA.
     pub fn holds(&self, bundle: ListId, authority: Id) -> bool {
-        let key = &self.registry.facts(authority).public_key;
+        let key = self.registry.facts(authority).key;
         self.has_key(bundle, key)
     }
 
@@ -188,7 +200,7 @@ impl Site {
 
     /// Whether a bundle has a CA with one of these keys.
     pub fn has_one_of(&self, bundle: ListId, keys: &Keys) -> bool {
-        keys.iter().any(|key| self.has_key(bundle, key))
+        keys.iter().any(|key| self.has_key(bundle, *key))
     }
 
     /// Whether a CA with one of these keys issued something of a chain.
@@ -205,24 +217,22 @@ impl Site {
         keys.collect()
     }
 
-    fn keys_of_issuers(&mut self, issued: Id) -> Vec<Vec<u8>> {
+    fn keys_of_issuers(&mut self, issued: Id) -> Vec<KeyId> {
         let issuers = self.registry.issuers(issued).into_iter();
-        issuers
-            .map(|id| self.registry.facts(id).public_key.clone())
-            .collect()
+        issuers.map(|id| self.registry.facts(id).key).collect()
     }
 
     /// Whether a bundle has a CA with this key.
-    pub fn has_key(&self, bundle: ListId, public_key: &[u8]) -> bool {
+    pub fn has_key(&self, bundle: ListId, key: KeyId) -> bool {
         let mut list = self.lists[bundle].iter();
-        list.any(|id| self.registry.facts(*id).public_key == public_key)
+        list.any(|id| self.registry.facts(*id).key == key)
     }
 
     /// Whether the end-entity certificate of a chain was issued by a CA with this key.
-    pub fn is_leaf_issued_by(&mut self, chain: ListId, public_key: &[u8]) -> bool {
+    pub fn is_leaf_issued_by(&mut self, chain: ListId, key: KeyId) -> bool {
         let leaf = self.lists[chain][0];
         let mut issuers = self.registry.issuers(leaf).into_iter();
-        issuers.any(|id| self.registry.facts(id).public_key == public_key)
+        issuers.any(|id| self.registry.facts(id).key == key)
     }
 
     /// A list in words: the common names.
@@ -258,7 +268,7 @@ impl Site {
         let authorities = read
             .map(|id| self.registry.facts(*id))
             .filter(|facts| facts.is_ca);
-        let numbers = authorities.filter_map(|facts| pool_number(&facts.public_key));
+        let numbers = authorities.filter_map(|facts| self.pool_number(facts.key));
         numbers.collect()
     }
 

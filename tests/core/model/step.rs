@@ -12,7 +12,7 @@ use docker_tls_certgen::parameter::StoredSet;
 use docker_tls_certgen::rack::Part;
 use time::Duration;
 
-use crate::store::{set_value, value};
+use crate::store::value;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,22 +84,16 @@ impl Damage {
         matches!(self, Self::Reorder | Self::Duplicate)
     }
 
-    /// Does it to a set; `None` if there is nothing to do it to.
-    pub fn strike(self, stored: &StoredSet, found: &Found, other: &StoredSet) -> Option<StoredSet> {
-        let part = self.part();
-        let before = stored.get(&part)?;
-        let mut struck = stored.clone();
-        if matches!(self, Self::Lose(_)) {
-            struck.remove(&part);
-            return Some(struck);
-        }
+    /// What becomes of the value of its part; `None` if there is nothing to do it to.
+    pub fn strike(self, before: &str, found: &Found, other: &StoredSet) -> Option<Struck> {
         let bundle = found
             .ca_cert
             .as_ref()
             .map_or(&[][..], TrustBundle::authorities);
         let changed = match (self, bundle) {
+            (Self::Lose(_), _) => return Some(Struck::Gone),
             (Self::Spoil(_), _) => STANDARD.encode("spoilt"),
-            (Self::Swap(_), _) => value(other, part).to_owned(),
+            (Self::Swap(part), _) => value(other, part).to_owned(),
             (Self::Reorder, [first, second]) => bundle_of([second, first]),
             (Self::Duplicate, [only]) => bundle_of([only, only]),
             (Self::Duplicate, [first, second]) => bundle_of([first, second, second, first]),
@@ -110,9 +104,16 @@ impl Damage {
             }
             _ => return None,
         };
-        set_value(&mut struck, part, &changed);
-        (before.value.expose() != changed).then_some(struck)
+        (before != changed).then_some(Struck::Changed(changed))
     }
+}
+
+/// What becomes of a value.
+pub enum Struck {
+    /// The parameter is deleted.
+    Gone,
+    /// The parameter has this value.
+    Changed(String),
 }
 
 fn bundle_of<const N: usize>(authorities: [&CaCertificate; N]) -> String {
