@@ -2,6 +2,8 @@
 # make e2e     of that, the part with Docker Engines, other TLS stacks, sam and its containers
 # make fuzz    arbitrary events and stored values, for FUZZ_SECONDS each
 # make build   the deployable target/lambda/bootstrap.zip
+# make guard   its sizes, requests and instructions, none of which may grow unnoticed
+# make bench   the same with times and memory, and the core by itself, as a table
 # make clean   back to a fresh checkout
 
 SHELL := bash
@@ -26,6 +28,7 @@ GLIBC_LIBRARIES := ld-linux-x86-64.so.2 libc.so.6 libdl.so.2 libm.so.6 libpthrea
 COMMANDS := cc:build-essential objdump:binutils openssl:openssl python3:python3
 # And those of the part that needs root.
 E2E_COMMANDS := docker:docker.io dockerd:docker.io debootstrap:debootstrap gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin ip:iproute2
+BENCH_COMMANDS := valgrind:valgrind
 # Stands in for the image of Amazon Linux that sam would pull.
 BASE_IMAGE := target/e2e/debian.tar
 
@@ -87,6 +90,21 @@ fuzz: packages $(CARGO_FUZZ)/bin/cargo-fuzz
 		$(CARGO_FUZZ)/bin/cargo-fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --dev --sanitizer none \
 			$$target target/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=target/corpus/
 	done
+
+# Built like the tests, for it only observes.
+.PHONY: guard
+guard: build bench-packages
+	cargo bench --locked --profile dev --bench function -- guard
+
+# The core first: the table takes its figures from what criterion leaves behind.
+.PHONY: bench
+bench: build bench-packages
+	cargo bench --locked --bench core
+	cargo bench --locked --bench function
+
+.PHONY: bench-packages
+bench-packages: packages
+	@$(call install,$(BENCH_COMMANDS))
 
 .PHONY: fmt
 fmt:

@@ -164,7 +164,7 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
                     Err(error @ StoreError::Unreachable { .. }) => return Err(error.into()),
                     Err(error) => Err(error),
                 },
-                Removal::Owner(write) => self.put(write, None).await,
+                Removal::Owner(write) => self.put(write, departure.kms_key_id.as_deref()).await,
             };
             let ended = self.claimant.end(&lease).await;
             result?;

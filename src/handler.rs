@@ -194,6 +194,7 @@ async fn remove<S: ParameterStore, W: World>(
         owner: Owner::new(&event.stack_id, &event.logical_resource_id),
         has_rack_id: event.physical_resource_id.as_deref() == Some(rack.hex()),
         asked,
+        kms_key_id: properties::kms_key_id(&event.properties),
     };
     let generator = Generator::new(store, world, rack, &progress.owns);
     match generator.remove(&departure).await {

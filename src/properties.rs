@@ -199,6 +199,11 @@ pub fn rack(properties: &Value) -> Result<Rack, PropertyError> {
     Properties::new(properties)?.rack()
 }
 
+/// The property `KmsKeyId` alone, for events that may be otherwise unusable.
+pub fn kms_key_id(properties: &Value) -> Option<String> {
+    Properties::new(properties).ok()?.text("KmsKeyId").ok()?
+}
+
 /// What the getter is asked for; every property but these two is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GetterProperties {

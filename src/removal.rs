@@ -19,6 +19,8 @@ pub struct Departure {
     pub has_rack_id: bool,
     /// When CloudFormation sent the event, where its URL tells.
     pub asked: Option<EventSeconds>,
+    /// The KMS key that its properties name; written without one, a state would be encrypted with the account's own.
+    pub kms_key_id: Option<String>,
 }
 
 /// What a Delete does.

@@ -72,6 +72,23 @@ fn delete_of_a_deployed_set_by_an_id_that_is_not_its_own_leaves_it() {
 }
 
 #[test]
+fn delete_of_one_of_two_owners_keeps_the_set_and_the_key_that_its_state_is_encrypted_with() {
+    let rig = Rig::start();
+    let properties = || json!({ "KmsKeyId": "alias/docker" });
+    let mut first = Resource::generator(&rig, "rack-1");
+    first.create(properties()).succeeded();
+    let before = Set::read(&rig.ssm, "rack-1");
+    let mut second = Resource::generator(&rig, "rack-1").named("Second");
+    second.create(properties()).succeeded();
+    let left = second.delete().succeeded();
+    let is_of_state = |call: &&Call| call.is_write() && call.names() == [rack::state("rack-1")];
+    let writes: Vec<&Call> = left.calls.iter().filter(is_of_state).collect();
+    assert_eq!(writes.len(), 1, "{:?}", left.calls);
+    assert_eq!(writes[0].request["KeyId"], "alias/docker");
+    assert_eq!(Set::read(&rig.ssm, "rack-1"), before);
+}
+
+#[test]
 fn delete_twice_succeeds_twice() {
     let rig = Rig::start();
     let mut generator = Resource::generator(&rig, "rack-1");
