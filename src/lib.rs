@@ -13,7 +13,8 @@
 //!     generator  reads the set; while there is something to do: claims, reads again, writes in order
 //!       found        the parameters decoded               ┐
 //!       standing     current CA, anchor, flaws of the pair │ the pure core:
-//!       planner      what to do, why, who is cut off       │ no clock, no store, no network
+//!       decision     what changes, why, who is cut off     │ no clock, no store, no network
+//!       planner      all of that, and what is recorded     │
 //!       publication  what is issued and written, in order  ┘
 //!     getter     reads one published parameter
 //!   response     the body, at most 4096 bytes
@@ -40,6 +41,7 @@ pub mod authority;
 pub mod bundle;
 pub mod certificate;
 pub mod chain;
+mod decision;
 pub mod encoding;
 pub mod flaw;
 pub mod found;

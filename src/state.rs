@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -113,13 +114,16 @@ struct Pending {
 
 /// The anchor: the CA that everything published since the last close trusts and leads to.
 ///
-/// What the text says is read once; text that cannot be read is carried along as it is.
+/// Clones share what was read off the text, each thing when it is first asked for. Text that cannot be read is carried
+/// along as it is.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "AnchorText", into = "AnchorText")]
-pub struct AnchorRecord {
+pub struct AnchorRecord(Arc<Anchor>);
+
+struct Anchor {
     text: AnchorText,
-    certificate: Option<CaCertificate>,
-    key: Option<PrivateKey>,
+    certificate: OnceLock<Option<CaCertificate>>,
+    key: OnceLock<Option<PrivateKey>>,
 }
 
 /// An anchor as the state writes it.
@@ -134,51 +138,53 @@ struct AnchorText {
 
 impl From<AnchorText> for AnchorRecord {
     fn from(text: AnchorText) -> Self {
-        let decode = |text: &str| STANDARD.decode(text).map(Zeroizing::new).ok();
-        let certificate = decode(&text.cert);
-        let key = text.key.as_ref().and_then(|key| decode(key));
-        Self {
-            certificate: certificate.and_then(|der| CaCertificate::from_der(&der).ok()),
-            key: key.and_then(|der| PrivateKey::from_der(&der).ok()),
+        Self(Arc::new(Anchor {
             text,
-        }
+            certificate: OnceLock::new(),
+            key: OnceLock::new(),
+        }))
     }
 }
 
 impl From<AnchorRecord> for AnchorText {
     fn from(record: AnchorRecord) -> Self {
-        record.text
+        record.0.text.clone()
     }
 }
 
 impl AnchorRecord {
     /// An anchor, with its key where that is known and will be needed.
     pub fn new(certificate: &CaCertificate, key: Option<&PrivateKey>) -> Self {
-        Self {
-            text: AnchorText {
-                cert: STANDARD.encode(certificate.der()),
-                key: key.map(|key| Zeroizing::new(STANDARD.encode(key.der()))),
-            },
-            certificate: Some(certificate.clone()),
-            key: key.cloned(),
-        }
+        Self::from(AnchorText {
+            cert: STANDARD.encode(certificate.der()),
+            key: key.map(|key| Zeroizing::new(STANDARD.encode(key.der()))),
+        })
     }
 
     /// The anchor's certificate, if it still parses.
     pub fn certificate(&self) -> Option<CaCertificate> {
-        self.certificate.clone()
+        let read = || {
+            let der = STANDARD.decode(&self.0.text.cert).ok()?;
+            CaCertificate::from_der(&der).ok()
+        };
+        self.0.certificate.get_or_init(read).clone()
     }
 
     /// The anchor's key, if it is known and still loads.
     pub fn key(&self) -> Option<PrivateKey> {
-        self.key.clone()
+        let read = || {
+            let text = self.0.text.key.as_ref()?;
+            let der = Zeroizing::new(STANDARD.decode(text.as_bytes()).ok()?);
+            PrivateKey::from_der(&der).ok()
+        };
+        self.0.key.get_or_init(read).clone()
     }
 }
 
 /// All else is read off the text.
 impl PartialEq for AnchorRecord {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.0.text == other.0.text
     }
 }
 
@@ -187,8 +193,8 @@ impl Eq for AnchorRecord {}
 impl fmt::Debug for AnchorRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnchorRecord")
-            .field("cert", &self.certificate)
-            .field("key", &self.text.key.as_ref().map(|_| "[elided]"))
+            .field("cert", &self.certificate())
+            .field("key", &self.0.text.key.as_ref().map(|_| "[elided]"))
             .finish()
     }
 }

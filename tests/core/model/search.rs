@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use docker_tls_certgen::certificate::Fingerprint;
-use docker_tls_certgen::plan::{CutOff, Plan, Refusal};
+use docker_tls_certgen::plan::{CutOff, Refusal};
 use docker_tls_certgen::planner;
 use docker_tls_certgen::publication;
 use docker_tls_certgen::rack::Part;
@@ -15,6 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::archive::{SetId, StoredValue};
 use super::moment::{CutOffs, Moment, Template, Wish};
+use super::outcome::{Done, Outcome, check_spoilt_is_as_good_as_lost, summary};
 use super::sight::Sight;
 use super::site::Site;
 use super::step::{Damage, Event, Extent, Step, Struck, Wait};
@@ -23,24 +24,6 @@ use crate::acceptance::Verdict;
 use crate::event::make_change;
 use crate::mint::PoolMint;
 use crate::store::certificates;
-
-/// What one event does to one set.
-enum Outcome {
-    Refused(Refusal),
-    Failed(String),
-    Done(Done),
-}
-
-struct Done {
-    /// The sets after each write.
-    sets: Vec<SetId>,
-    /// The part of each write.
-    parts: Vec<Part>,
-    /// Action and causes, without what differs from run to run.
-    summary: String,
-    cut_off: CutOff,
-    closes: bool,
-}
 
 /// What can happen to a set between two events.
 struct Prospects {
@@ -408,7 +391,9 @@ impl Search<'_> {
         let before = self.known().site.set(*set);
         let spec = make_change(&self.properties(old), &self.properties(wish));
         let found = before.found();
-        let plan = match planner::plan(&spec, &found, now) {
+        let plan = planner::plan(&spec, &found, now);
+        check_spoilt_is_as_good_as_lost(&plan, &spec, &found, now);
+        let plan = match plan {
             Ok(plan) => plan,
             Err(refusal) => return Outcome::Refused(refusal),
         };
@@ -491,31 +476,4 @@ impl Search<'_> {
         self.known().prospects.insert(id, Arc::clone(&prospects));
         prospects
     }
-}
-
-/// A plan in words without dates and fingerprints.
-fn summary(plan: &Plan) -> String {
-    let causes: Vec<String> = plan
-        .causes
-        .iter()
-        .map(|cause| match cause {
-            Cause::Expired { part, .. } => format!("{part} expired"),
-            Cause::Expiring { part, .. } => format!("{part} expires"),
-            Cause::NotLeadingTo { .. } => "no path to the anchor".to_owned(),
-            Cause::BundleLacks { .. } => "the bundle lacks a CA".to_owned(),
-            Cause::BundleHasRetired { .. } => "the bundle has a retired CA".to_owned(),
-            Cause::Retired { .. } => "RetiredCA".to_owned(),
-            cause => cause.to_string(),
-        })
-        .collect();
-    let cut_off = match plan.cut_off {
-        CutOff::Nobody => "nobody",
-        CutOff::KnowingOnly { .. } => "who knows only one CA",
-        CutOff::Everyone => "everyone",
-    };
-    format!(
-        "{:?} cuts off {cut_off}, because {}",
-        plan.action,
-        causes.join(" and ")
-    )
 }

@@ -1,0 +1,132 @@
+//! What one event does to one set.
+
+use docker_tls_certgen::flaw::Flaw;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::plan::{CutOff, Plan, Refusal, Spec};
+use docker_tls_certgen::planner;
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Cause;
+use time::OffsetDateTime;
+
+use super::archive::SetId;
+
+/// How an event ends.
+pub enum Outcome {
+    /// With a refusal, before anything was issued.
+    Refused(Refusal),
+    /// With a bug that was found before anything was written.
+    Failed(String),
+    /// With so many writes, perhaps none.
+    Done(Done),
+}
+
+/// What was decided and written.
+pub struct Done {
+    /// The sets after each write.
+    pub sets: Vec<SetId>,
+    /// The part of each write.
+    pub parts: Vec<Part>,
+    /// Action and causes, without what differs from run to run.
+    pub summary: String,
+    /// Whom the plan says it cuts off.
+    pub cut_off: CutOff,
+    /// Whether the plan takes the operator's word that nothing older runs.
+    pub closes: bool,
+}
+
+/// Checks that nothing but the causes would be planned differently if any of the parts that are missing were garbage
+/// instead.
+///
+/// So a search that loses parts need not spoil them as well. What is issued comes from the plan and from what can be
+/// read, and what is written is never garbage: two sets of which one lacks what is garbage in the other differ in just
+/// that, or not at all, after every write as well, and all that a reader, the clock or further damage sees is the same.
+pub fn check_spoilt_is_as_good_as_lost(
+    planned: &Result<Plan, Refusal>,
+    spec: &Spec,
+    found: &Found,
+    now: OffsetDateTime,
+) {
+    let mut missing = missing_parts(found);
+    let expected = without_causes(planned);
+    while let Some(spoilt) = missing.pop() {
+        for more in subsets(&missing) {
+            let mut found = found.clone();
+            more.iter()
+                .chain([&spoilt])
+                .for_each(|part| spoil(&mut found, *part));
+            let planned = without_causes(&planner::plan(spec, &found, now));
+            assert_eq!(planned, expected, "{spoilt} and {more:?} spoilt, not lost");
+        }
+    }
+}
+
+fn missing_parts(found: &Found) -> Vec<Part> {
+    let flaws = [
+        (Part::CaCert, found.ca_cert.as_ref().err()),
+        (Part::CaKey, found.ca_key.as_ref().err()),
+        (Part::Cert, found.cert.as_ref().err()),
+        (Part::Key, found.key.as_ref().err()),
+        (Part::State, found.state.as_ref().err()),
+    ];
+    let missing = flaws
+        .into_iter()
+        .filter(|(_, flaw)| *flaw == Some(&Flaw::Missing));
+    missing.map(|(part, _)| part).collect()
+}
+
+fn subsets(parts: &[Part]) -> Vec<Vec<Part>> {
+    let Some((first, others)) = parts.split_first() else {
+        return vec![Vec::new()];
+    };
+    let without = subsets(others);
+    let with = without.iter().map(|parts| [&[*first], &parts[..]].concat());
+    with.chain(without.iter().cloned()).collect()
+}
+
+fn spoil(found: &mut Found, part: Part) {
+    match part {
+        Part::CaCert => found.ca_cert = Err(Flaw::NotACertificate),
+        Part::CaKey => found.ca_key = Err(Flaw::KeyDoesNotLoad),
+        Part::Cert => found.cert = Err(Flaw::NotACertificate),
+        Part::Key => found.key = Err(Flaw::KeyDoesNotLoad),
+        Part::State => found.state = Err(Flaw::NotState),
+        Part::Claim => {}
+    }
+}
+
+fn without_causes(planned: &Result<Plan, Refusal>) -> String {
+    match planned.clone() {
+        Ok(mut plan) => {
+            plan.causes.clear();
+            format!("{plan:?}")
+        }
+        Err(refusal) => refusal.to_string(),
+    }
+}
+
+/// A plan in words without dates and fingerprints.
+pub fn summary(plan: &Plan) -> String {
+    let causes: Vec<String> = plan
+        .causes
+        .iter()
+        .map(|cause| match cause {
+            Cause::Expired { part, .. } => format!("{part} expired"),
+            Cause::Expiring { part, .. } => format!("{part} expires"),
+            Cause::NotLeadingTo { .. } => "no path to the anchor".to_owned(),
+            Cause::BundleLacks { .. } => "the bundle lacks a CA".to_owned(),
+            Cause::BundleHasRetired { .. } => "the bundle has a retired CA".to_owned(),
+            Cause::Retired { .. } => "RetiredCA".to_owned(),
+            cause => cause.to_string(),
+        })
+        .collect();
+    let cut_off = match plan.cut_off {
+        CutOff::Nobody => "nobody",
+        CutOff::KnowingOnly { .. } => "who knows only one CA",
+        CutOff::Everyone => "everyone",
+    };
+    format!(
+        "{:?} cuts off {cut_off}, because {}",
+        plan.action,
+        causes.join(" and ")
+    )
+}
