@@ -1,11 +1,13 @@
 //! The response's way to CloudFormation.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 
 use crate::cloudformation::Resource;
-use crate::http::{Answer, Reply};
+use crate::http::{Answer, Reply, Server};
 use crate::rig::Rig;
-use crate::runtime_api::FUNCTION_TIMEOUT;
+use crate::runtime_api::{FUNCTION_TIMEOUT, Settings};
 
 fn status(status: u16) -> Reply {
     Reply::Answer(Answer::new(status, ""))
@@ -67,4 +69,28 @@ fn a_response_that_was_not_delivered_is_delivered_when_lambda_tries_again() {
     let created = rig.deliver(&event).succeeded();
     assert_eq!(created.parts_put("rack-1"), []);
     assert_eq!(created.response.data("PreviousCACertSha256"), json!(""));
+}
+
+#[test]
+fn a_proxy_of_the_environment_sees_requests_to_aws_and_no_response() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let proxy = Server::start({
+        let seen = Arc::clone(&seen);
+        move |request| {
+            seen.lock().expect("no holder panics").push(request.target);
+            let refusal = json!({ "__type": "AccessDeniedException", "message": "no" });
+            Reply::Answer(Answer::new(400, refusal.to_string()))
+        }
+    });
+    let address = format!("http://{}", proxy.address());
+    let rig = Rig::with(&Settings {
+        environment: ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"]
+            .map(|name| (name.to_owned(), address.clone()))
+            .to_vec(),
+        ..Settings::default()
+    });
+    let event = Resource::generator(&rig, "rack-1").create_event();
+    rig.deliver(&event).failed(&[&"AccessDeniedException"]);
+    let ssm = format!("http://{}/", rig.ssm.address());
+    assert_eq!(*seen.lock().expect("no holder panics"), [ssm]);
 }
