@@ -23,7 +23,7 @@ use crate::mint::FreshMint;
 use crate::store::{NOW, make_deployed, make_other_deployed, make_own_with};
 
 /// Asks for sequences of every step there is, this long, instead of what `make test` has time for. Four such steps from
-/// an adopted set and from one of our own take two minutes and 1 GB:
+/// an adopted set and from one of our own take two minutes and 2 GB:
 /// `MODEL_STEPS=4 cargo test --test core model::after_three -- --nocapture`.
 const STEPS_VARIABLE: &str = "MODEL_STEPS";
 
