@@ -37,7 +37,7 @@ pub struct Site {
     verdicts: HashMap<(ListId, ListId, i64), Verdict>,
     /// The public key of each certificate.
     keys: HashMap<Fingerprint, KeyId>,
-    /// Which keys of the pool are in use, by public key.
+    /// Which key of the pool each public key belongs to.
     pool_numbers: HashMap<KeyId, Option<usize>>,
     /// The first certificate that was seen of each to-be-signed part.
     first_of: HashMap<Vec<u8>, Vec<u8>>,
