@@ -1,4 +1,4 @@
-//! Limits of what does not depend on the clock: sizes, requests and instructions.
+//! Limits of what does not depend on the clock: sizes, requests and instructions, with some five per cent of room.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What criterion measured of the core, for the table: `benches/core.rs` must have run before.
+//! What criterion measured of the core, for the table: `tests/bench/core.rs` must have run before.
 
 use std::fs;
 use std::path::Path;
