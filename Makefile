@@ -140,7 +140,7 @@ target/lambda/bootstrap.zip: $(BOOTSTRAP)
 # Linked by zig, which brings the symbols of every glibc and a static unwinder; this machine's own linker would take
 # whatever glibc is installed here. The profile is Cargo.toml's: cargo-lambda's own would abort on a panic, and even
 # a panic owes CloudFormation a response.
-$(BOOTSTRAP): Cargo.toml Cargo.lock $(shell find src -name '*.rs') | host packages $(VENV)/requirements.txt
+$(BOOTSTRAP): Cargo.toml Cargo.lock .cargo/config.toml $(shell find src -name '*.rs') | host packages $(VENV)/requirements.txt
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo lambda build --locked --release --disable-optimizations \
 		--target x86_64-unknown-linux-gnu.$(GLIBC) --bin bootstrap --lambda-dir target/lambda
 	touch $@

@@ -17,7 +17,6 @@ use crate::rack::{Part, Rack};
 use crate::removal::{Departure, Removal, removal};
 use crate::response::GeneratorData;
 use crate::standing::Standing;
-use crate::state::State;
 use crate::store::{ParameterStore, Put, StoreError};
 use crate::timestamp::timestamp;
 use crate::warning::{self, Warning};
@@ -68,6 +67,7 @@ pub enum GeneratorError {
 /// What is to be written to a set that was read.
 struct Publication {
     stored: StoredSet,
+    found: Found,
     plan: Plan,
     writes: Vec<Write>,
 }
@@ -106,23 +106,30 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
     pub async fn keep(&self, spec: &Spec) -> Result<Kept, GeneratorError> {
         loop {
             let stored = self.store.read(self.rack, &Part::ALL).await?;
-            self.note_ownership(spec, &stored);
+            let found = Found::decode(&stored);
+            self.note_ownership(spec, &found);
             if self.claimant.is_shut_out(&stored) {
                 // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
-                let plan = planner::plan(spec, &Found::decode(&stored), self.world.now());
+                let plan = planner::plan(spec, &found, self.world.now());
                 if let Ok(plan) = plan
                     && plan.is_keep()
                 {
-                    return Ok(self.kept(plan, &stored));
+                    return Ok(self.kept(plan, &stored, &found));
                 }
                 self.wait(claim::POLL).await?;
                 continue;
             }
             // What cannot be carried out is refused before anything is claimed, and so before anything is written;
             // and keys are made before a lease begins, for that may take its time.
-            let publication = self.publication(spec, stored)?;
+            let publication = self.publication(spec, stored, found)?;
             if publication.plan.is_keep() {
-                return Ok(self.kept(publication.plan, &publication.stored));
+                let Publication {
+                    stored,
+                    found,
+                    plan,
+                    ..
+                } = publication;
+                return Ok(self.kept(plan, &stored, &found));
             }
             let Some(lease) = self.claim(&publication.stored).await? else {
                 continue;
@@ -203,13 +210,18 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
     }
 
     /// Decides, and issues what has to be issued.
-    fn publication(&self, spec: &Spec, stored: StoredSet) -> Result<Publication, GeneratorError> {
-        let found = Found::decode(&stored);
+    fn publication(
+        &self,
+        spec: &Spec,
+        stored: StoredSet,
+        found: Found,
+    ) -> Result<Publication, GeneratorError> {
         let (now, mut mint) = (self.world.now(), self.world.mint());
         let plan = planner::plan(spec, &found, now)?;
         let writes = publication::writes(&plan, spec, &stored, &found, now, &mut mint)?;
         Ok(Publication {
             stored,
+            found,
             plan,
             writes,
         })
@@ -224,6 +236,7 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
     ) -> Result<Option<Kept>, GeneratorError> {
         let Publication {
             mut stored,
+            mut found,
             plan,
             writes,
         } = publication;
@@ -245,16 +258,16 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
                 Err(error) => return Err(GeneratorError::Interrupted { error, done, all }),
             }
             write.apply(&mut stored);
-            self.note_ownership(spec, &stored);
+            found.replace(write.part, &write.value);
+            self.note_ownership(spec, &found);
         }
-        Ok(Some(self.kept(plan, &stored)))
+        Ok(Some(self.kept(plan, &stored, &found)))
     }
 
-    fn note_ownership(&self, spec: &Spec, stored: &StoredSet) {
-        let state = stored.get(&Part::State);
-        let state = state.and_then(|state| State::decode(state.value.expose()).ok());
+    fn note_ownership(&self, spec: &Spec, found: &Found) {
+        let state = found.state.as_ref();
         self.owns
-            .set(state.is_some_and(|state| state.is_owned_by(&spec.owner)));
+            .set(state.is_ok_and(|state| state.is_owned_by(&spec.owner)));
     }
 
     async fn put(&self, write: &Write, kms_key_id: Option<&str>) -> Result<(), StoreError> {
@@ -279,12 +292,11 @@ impl<'a, S: ParameterStore, W: World> Generator<'a, S, W> {
         Ok(stored.is_some_and(|stored| stored.value == write.value))
     }
 
-    fn kept(&self, plan: Plan, stored: &StoredSet) -> Kept {
-        let found = Found::decode(stored);
+    fn kept(&self, plan: Plan, stored: &StoredSet, found: &Found) -> Kept {
         Kept {
             plan,
-            data: data(self.rack, &found),
-            warnings: warning::warnings(self.rack, stored, &found, self.world.now()),
+            data: data(self.rack, found),
+            warnings: warning::warnings(self.rack, stored, found, self.world.now()),
         }
     }
 }

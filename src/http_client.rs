@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use http::Response;
 use reqwest::redirect::Policy;
 use reqwest::{Body, Client, ClientBuilder, Request};
 use rustls::ClientConfig;
@@ -23,7 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 #[error("the HTTPS client could not be made: {0}")]
 pub struct ClientError(String);
 
-/// What every HTTPS connection begins with: the roots that the machine trusts, or those of `SSL_CERT_FILE`.
+/// What every HTTPS connection begins with: the roots that the machine trusts, or those of `SSL_CERT_FILE`
+/// and `SSL_CERT_DIR`.
 #[derive(Clone, Debug)]
 pub struct Tls(ClientConfig);
 
@@ -57,46 +59,43 @@ impl Tls {
 
 /// reqwest's client as the AWS SDK calls it, so that the function has one HTTP stack and not two.
 ///
-/// The SDK keeps the time of tries and operations itself; what it says about connecting is up to the client.
+/// The SDK keeps the time of tries and operations itself, and says for some how long an answer may take; how long a
+/// connection may take is the client's own.
 #[derive(Clone, Debug)]
 pub struct AwsClient(Client);
 
 impl HttpClient for AwsClient {
     fn http_connector(
         &self,
-        _settings: &HttpConnectorSettings,
+        settings: &HttpConnectorSettings,
         _components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
+        SharedHttpConnector::new(AwsConnector {
+            client: self.0.clone(),
+            limit: settings.read_timeout(),
+        })
     }
 }
 
-impl HttpConnector for AwsClient {
+#[derive(Debug)]
+struct AwsConnector {
+    client: Client,
+    /// How long a request may take with its answer.
+    limit: Option<Duration>,
+}
+
+impl HttpConnector for AwsConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
-        HttpConnectorFuture::new(async move { send(&client, request).await })
+        let (client, limit) = (self.client.clone(), self.limit);
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(of_request)?;
+            let mut request = Request::try_from(request.map(Body::wrap)).map_err(of_request)?;
+            *request.timeout_mut() = limit;
+            let answer = client.execute(request).await.map_err(of_connection)?;
+            let answer = Response::<Body>::from(answer).map(SdkBody::from_body_1_x);
+            HttpResponse::try_from(answer).map_err(of_answer)
+        })
     }
-}
-
-async fn send(client: &Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    let request = request.try_into_http1x().map_err(of_request)?;
-    // What the SDK sends to SSM is in memory as a whole.
-    let request = request.map(|body| Body::from(body.bytes().unwrap_or_default().to_vec()));
-    let request = Request::try_from(request).map_err(of_request)?;
-    let answer = client.execute(request).await.map_err(of_connection)?;
-    let status = answer.status().as_u16().try_into();
-    let headers = answer.headers().clone();
-    let body = SdkBody::from(answer.bytes().await.map_err(of_connection)?);
-    let mut response = HttpResponse::new(status.map_err(of_answer)?, body);
-    for (name, value) in &headers {
-        let value = value.to_str().map_err(of_answer)?.to_owned();
-        let name = name.as_str().to_owned();
-        response
-            .headers_mut()
-            .try_append(name, value)
-            .map_err(of_answer)?;
-    }
-    Ok(response)
 }
 
 fn of_request(error: impl Error + Send + Sync + 'static) -> ConnectorError {

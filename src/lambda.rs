@@ -55,7 +55,9 @@ impl From<InvocationError> for Diagnostic {
 /// Serves events until Lambda ends the process.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     logging::init();
-    let function = Function::from_env().await?;
+    let function = Function::from_env().await;
+    let function =
+        function.inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         function.serve(event)
     }))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcgen::PublicKeyData as _;
 use serde::Serialize;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::encoding::{self, PemText};
 use crate::flaw::Flaw;
@@ -48,8 +48,13 @@ pub struct PrivateKey(Arc<Loaded>);
 
 struct Loaded {
     pair: rcgen::KeyPair,
-    der: Zeroizing<Vec<u8>>,
     public_key: Vec<u8>,
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.pair.zeroize();
+    }
 }
 
 impl PrivateKey {
@@ -85,7 +90,6 @@ impl PrivateKey {
 
     fn from_pair(pair: rcgen::KeyPair) -> Self {
         Self(Arc::new(Loaded {
-            der: Zeroizing::new(pair.serialize_der()),
             public_key: pair.subject_public_key_info(),
             pair,
         }))
@@ -93,12 +97,12 @@ impl PrivateKey {
 
     /// The key as a parameter holds it.
     pub fn encode(&self) -> Zeroizing<String> {
-        encoding::encode([(self.label(), &self.0.der[..])])
+        encoding::encode([(self.label(), self.der())])
     }
 
     /// The DER that the key was loaded from, or PKCS#8 for a fresh key.
     pub fn der(&self) -> &[u8] {
-        &self.0.der
+        self.0.pair.serialized_der()
     }
 
     /// The public key as DER of a `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
@@ -114,7 +118,7 @@ impl PrivateKey {
     /// PKCS#8 starts with version 0 and an algorithm, PKCS#1 with version 0 and a modulus, SEC1 with version 1.
     fn label(&self) -> &'static str {
         use x509_parser::der_parser::asn1_rs::{Any, FromDer as _, Sequence, Tag};
-        let tags = Sequence::from_der(&self.0.der)
+        let tags = Sequence::from_der(self.der())
             .ok()
             .and_then(|(_, sequence)| {
                 let (rest, version) = Any::from_der(&sequence.content).ok()?;

@@ -12,13 +12,14 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::http::HttpResponse;
+use aws_sdk_ssm::config::retry::ReconnectMode;
 use aws_sdk_ssm::config::{SharedCredentialsProvider, SharedHttpClient};
-use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::types;
 use tokio::time::{Instant, sleep};
 
 use crate::claim::PUT_LIMIT;
-use crate::http_client::AwsClient;
+use crate::http_client::{AwsClient, chain_of};
 use crate::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
 use crate::rack::{Part, Rack};
 use crate::store::{ParameterStore, Put, StoreAction, StoreError};
@@ -33,6 +34,8 @@ const MAX_TRIES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Which connection a further try takes is up to reqwest; the SDK cannot make it drop one.
+const RECONNECT_MODE: ReconnectMode = ReconnectMode::ReuseAllConnections;
 /// SSM refuses a write with this code while another write of the same parameter is under way. The SDK does not know
 /// that it passes.
 const TOO_MANY_UPDATES: &str = "TooManyUpdates";
@@ -55,17 +58,17 @@ impl Ssm {
     /// Takes region, credentials and endpoint from the environment that Lambda gives a function, and looks nowhere
     /// else for them: neither files nor the instance's metadata are read.
     pub async fn from_function(client: AwsClient) -> Self {
-        let is_true = |name| env::var(name).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+        let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = ["AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"];
-        let endpoint = endpoint.into_iter().find_map(|name| env::var(name).ok());
+        let endpoint = endpoint.into_iter().find_map(text);
         let credentials = EnvironmentVariableCredentialsProvider::new();
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(SharedHttpClient::new(client))
             .region(EnvironmentVariableRegionProvider::new().region().await)
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .use_fips(is_true("AWS_USE_FIPS_ENDPOINT"))
-            .use_dual_stack(is_true("AWS_USE_DUALSTACK_ENDPOINT"));
+            .use_fips(is_set("AWS_USE_FIPS_ENDPOINT"))
+            .use_dual_stack(is_set("AWS_USE_DUALSTACK_ENDPOINT"));
         config.set_endpoint_url(endpoint);
         Self::new(&config.build())
     }
@@ -78,7 +81,8 @@ impl Ssm {
         let retries = RetryConfig::standard()
             .with_max_attempts(MAX_TRIES)
             .with_initial_backoff(FIRST_WAIT)
-            .with_max_backoff(LONGEST_WAIT);
+            .with_max_backoff(LONGEST_WAIT)
+            .with_reconnect_mode(RECONNECT_MODE);
         let config = aws_sdk_ssm::config::Builder::from(config)
             .timeout_config(timeouts)
             .retry_config(retries)
@@ -189,7 +193,7 @@ impl ParameterStore for Ssm {
             .build();
         let once = aws_sdk_ssm::config::Builder::new()
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::disabled());
+            .retry_config(RetryConfig::disabled().with_reconnect_mode(RECONNECT_MODE));
         let deadline = Instant::now() + PUT_LIMIT.unsigned_abs();
         let mut wait = FIRST_WAIT;
         loop {
@@ -231,6 +235,15 @@ impl ParameterStore for Ssm {
     }
 }
 
+/// Whether a switch of the environment is on.
+fn is_set(name: &str) -> bool {
+    let value = env::var(name).unwrap_or_default();
+    if !["", "true", "false"].contains(&value.to_ascii_lowercase().as_str()) {
+        tracing::warn!(name, value, "taken for false; expected true or false");
+    }
+    value.eq_ignore_ascii_case("true")
+}
+
 fn store_error<E>(
     action: StoreAction,
     parameter: &str,
@@ -251,13 +264,7 @@ where
         None => StoreError::Unreachable {
             action,
             parameter,
-            message: without_debris(&DisplayErrorContext(error).to_string()),
+            message: chain_of(error),
         },
     }
-}
-
-/// The SDK's text behind the last source is a Debug dump of the request or the answer: of no use, and perhaps secret.
-fn without_debris(text: &str) -> String {
-    let end = text.find(" (").unwrap_or(text.len());
-    text[..end].to_owned()
 }

@@ -145,7 +145,7 @@ const TRICKS: [(&str, Verdict, &str); 34] = [
     ),
     (
         "https://{B}.s3.amаzonaws.com/",
-        NotTheBucket,
+        NotAUrl,
         "a Cyrillic letter in the host",
     ),
     (

@@ -72,7 +72,9 @@ impl Drop for Running {
     /// Asked to, for a daemon has children of its own to end.
     fn drop(&mut self) {
         let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status();
+        let asked = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &id])
+            .status();
         if !asked.is_ok_and(|status| status.success()) {
             // Fails where it has ended by itself.
             drop(self.child.kill());

@@ -53,7 +53,7 @@ pub struct Arguments {
 /// Why nothing, or not all, was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// There is no way to reach SSM or the response URL.
+    /// There is no way to reach SSM.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// No rack is meant.

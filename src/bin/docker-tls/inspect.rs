@@ -50,7 +50,7 @@ pub struct Arguments {
 /// Why nothing can be told.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// There is no way to reach SSM or the response URL.
+    /// There is no way to reach SSM.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// No rack is meant.

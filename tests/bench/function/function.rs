@@ -73,7 +73,6 @@ impl Function {
             .env("SSL_CERT_FILE", identity.roots())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .kill_on_drop(true);
         let began = Instant::now();
         let process = command
@@ -126,7 +125,9 @@ impl Function {
     /// Ends it; some programs that start it have a report to write.
     pub async fn end(mut self) {
         let id = self.observe().0.to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().await;
+        // The shell's own, for not every machine has a program of that name.
+        let kill = ["-c", "kill -TERM \"$0\"", &id];
+        let asked = Command::new("sh").args(kill).status().await;
         assert!(asked.is_ok_and(|status| status.success()), "kill works");
         drop(self.process.wait().await);
     }

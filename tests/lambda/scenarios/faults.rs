@@ -62,6 +62,9 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
         }
     }
     writeln!(std::io::stdout(), "\n{}", table.join("\n")).expect("stdout is open");
+    // Nor is anything told at night of what has passed.
+    let log = rig.function.log();
+    assert!(!log.contains("ERROR"), "{log}");
 }
 
 #[test]
