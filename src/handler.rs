@@ -154,6 +154,7 @@ async fn keep<S: ParameterStore, W: World>(
         )));
     }
     let old = OldProperties::read(&event.old_properties);
+    let not_reached = rack_not_reached(event, &rack, &old);
     let changes_rack = old.rack.as_ref().is_some_and(|old| *old != rack);
     let is_adoption = request_type == RequestType::Create || changes_rack;
     let spec = Spec {
@@ -174,12 +175,52 @@ async fn keep<S: ParameterStore, W: World>(
     let kept = Generator::new(store, world, &rack, &progress.owns)
         .keep(&spec)
         .await?;
+    if let Some(rack) = not_reached {
+        leave(event, asked, &rack, store, world).await;
+    }
     let id = match &event.physical_resource_id {
         Some(id) if !is_adoption => id.clone(),
         _ => rack.hex().to_owned(),
     };
     let data = Data::Generator(kept.data.clone());
     Ok((Response::success(event, id, Some(data)), kept))
+}
+
+/// The rack that the resource was to move to, where this event takes it back: its id is still that of its own rack,
+/// so CloudFormation never heard of the other's, and will send no Delete for it.
+fn rack_not_reached(event: &Event, rack: &Rack, old: &OldProperties) -> Option<Rack> {
+    let other = old.rack.clone().filter(|other| other != rack);
+    other.filter(|_| has_id_of(event, rack))
+}
+
+fn has_id_of(event: &Event, rack: &Rack) -> bool {
+    event.physical_resource_id.as_deref() == Some(rack.hex())
+}
+
+fn departure(event: &Event, asked: Option<EventSeconds>) -> Departure {
+    Departure {
+        owner: Owner::new(&event.stack_id, &event.logical_resource_id),
+        has_rack_id: false,
+        asked,
+        kms_key_id: properties::kms_key_id(&event.properties),
+    }
+}
+
+/// Takes the resource off another rack. No rollback fails for it: what stays behind then is only of no use.
+async fn leave<S: ParameterStore, W: World>(
+    event: &Event,
+    asked: Option<EventSeconds>,
+    rack: &Rack,
+    store: &S,
+    world: &W,
+) {
+    let owns = Cell::new(false);
+    let generator = Generator::new(store, world, rack, &owns);
+    let rack = rack.name();
+    match generator.remove(&departure(event, asked)).await {
+        Ok(removal) => tracing::info!(rack, %removal, "the move to this rack is taken back"),
+        Err(error) => tracing::warn!(rack, %error, "the move to this rack left parameters behind"),
+    }
 }
 
 async fn remove<S: ParameterStore, W: World>(
@@ -191,10 +232,8 @@ async fn remove<S: ParameterStore, W: World>(
     progress: &Progress,
 ) -> Outcome {
     let departure = Departure {
-        owner: Owner::new(&event.stack_id, &event.logical_resource_id),
-        has_rack_id: event.physical_resource_id.as_deref() == Some(rack.hex()),
-        asked,
-        kms_key_id: properties::kms_key_id(&event.properties),
+        has_rack_id: has_id_of(event, rack),
+        ..departure(event, asked)
     };
     let generator = Generator::new(store, world, rack, &progress.owns);
     match generator.remove(&departure).await {

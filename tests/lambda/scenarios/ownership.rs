@@ -8,7 +8,7 @@ use crate::cloudformation::Resource;
 use crate::rack::{self, Part, Set};
 use crate::rig::Rig;
 use crate::runtime_api::FUNCTION_TIMEOUT;
-use crate::ssm::Calls;
+use crate::ssm::{Calls, Fault};
 
 const OLD_NAME: &str = "DockertTLSCertGenerate";
 
@@ -131,6 +131,31 @@ fn another_rack_that_is_rolled_back_keeps_the_old_set_and_removes_the_new_one() 
     rig.deliver(&clean_up).succeeded();
     assert_eq!(Set::read(&rig.ssm, "rack-1"), set);
     assert_eq!(Set::read(&rig.ssm, "rack-2").parts(), []);
+    generator.delete().succeeded();
+    assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+#[test]
+fn another_rack_whose_set_could_not_be_made_is_left_without_a_trace_when_the_old_one_is_back() {
+    let rig = Rig::start();
+    let mut generator = Resource::generator(&rig, "rack-1");
+    generator.create(json!({})).succeeded();
+    let set = Set::read(&rig.ssm, "rack-1");
+    let old = generator.create_event()["ResourceProperties"].clone();
+    let mut new = old.clone();
+    new["Rack"] = json!("rack-2");
+    // The claim and the state are written, and then no more.
+    let refusal = Fault::Refuse(400, "AccessDeniedException");
+    rig.ssm.fail(Calls::Writes, 2, 1, refusal);
+    let failed = rig.deliver(&generator.update_event(&new, &old));
+    let failed = failed.failed(&[&"AccessDeniedException"]);
+    assert_eq!(failed.response.physical_id(), rack::hex("rack-1"));
+    rig.ssm.recover();
+    assert!(rig.ssm.read(&rack::state("rack-2")).is_some());
+    // CloudFormation sends no Delete for an id that it was never told.
+    rig.deliver(&generator.update_event(&old, &new)).succeeded();
+    assert_eq!(rig.ssm.read(&rack::state("rack-2")), None);
+    assert_eq!(Set::read(&rig.ssm, "rack-1"), set);
     generator.delete().succeeded();
     assert_eq!(rig.ssm.names(), [""; 0]);
 }
