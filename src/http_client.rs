@@ -34,7 +34,13 @@ impl Tls {
     pub fn new() -> Result<Self, ClientError> {
         ClientConfig::with_platform_verifier()
             .map(Self)
-            .map_err(|error| ClientError(chain_of(&error)))
+            .map_err(|error| {
+                let error = chain_of(&error);
+                ClientError(format!(
+                    "{error}; expected CA certificates where the system keeps them, or where SSL_CERT_FILE or \
+                     SSL_CERT_DIR says"
+                ))
+            })
     }
 
     /// A client for responses: it follows no redirect, and no proxy of the environment gets to see anything.

@@ -239,7 +239,11 @@ impl ParameterStore for Ssm {
 fn is_set(name: &str) -> bool {
     let value = env::var(name).unwrap_or_default();
     if !["", "true", "false"].contains(&value.to_ascii_lowercase().as_str()) {
-        tracing::warn!(name, value, "taken for false; expected true or false");
+        tracing::warn!(
+            name,
+            value,
+            "an environment variable is neither true nor false, and is taken for false"
+        );
     }
     value.eq_ignore_ascii_case("true")
 }
