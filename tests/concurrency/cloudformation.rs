@@ -119,6 +119,11 @@ pub fn make_store(events: &[Value]) -> MemoryStore {
     store
 }
 
+/// The store after a Create.
+pub fn make_own_store() -> MemoryStore {
+    make_store(&[make_event("create")])
+}
+
 /// Runs events one after the other; each must be answered SUCCESS.
 #[track_caller]
 pub fn apply_all(store: &mut MemoryStore, events: &[Value]) {

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::rc::Rc;
+use std::slice;
 
 use docker_tls_certgen::claim::PUT_LIMIT;
 use serde_json::Value;
@@ -150,6 +151,27 @@ enum Choice {
     Tick,
     /// All pause: the clock moves to the first that wakes.
     Sleep(i64),
+}
+
+/// Explores what these events do, within each of these limits, or within those of the environment alone.
+#[track_caller]
+pub fn explore_each(
+    limits: &[Limits],
+    name: &'static str,
+    start: &MemoryStore,
+    events: &[Value],
+    end: End,
+) {
+    let asked = Limits::from_environment();
+    for limits in asked.as_ref().map_or(limits, slice::from_ref) {
+        explore(&Scenario {
+            name,
+            start: start.clone(),
+            events: events.to_vec(),
+            limits: *limits,
+            end,
+        });
+    }
 }
 
 /// Explores a scenario, and prints what was done.

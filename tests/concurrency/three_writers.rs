@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cloudformation::{from_other_stack, make_event, make_event_with, make_store};
-use crate::explore::{End, Limits, Scenario, explore};
+use crate::cloudformation::{from_other_stack, make_event, make_event_with, make_own_store};
+use crate::explore::{End, Limits, explore_each};
 use crate::store::MemoryStore;
 
 /// Up to three preemptions; and then only switches where a handler waits, but one handler dies, or one answer is lost.
@@ -26,19 +26,7 @@ const EACH: [Limits; 3] = [
 
 #[track_caller]
 fn check(name: &'static str, start: &MemoryStore, events: &[Value], end: End) {
-    for limits in Limits::from_environment().map_or(EACH.to_vec(), |limits| vec![limits]) {
-        explore(&Scenario {
-            name,
-            start: start.clone(),
-            events: events.to_vec(),
-            limits,
-            end,
-        });
-    }
-}
-
-fn own() -> MemoryStore {
-    make_store(&[make_event("create")])
+    explore_each(&EACH, name, start, events, end);
 }
 
 #[test]
@@ -57,7 +45,12 @@ fn a_create_that_is_delivered_twice_beside_another_stacks_makes_one_set() {
 fn a_token_that_is_delivered_twice_beside_an_update_rotates_once() {
     let rotate = make_event("update-rotate");
     let events = [rotate.clone(), rotate, make_event("update")];
-    check("rotate ‖ same ‖ update", &own(), &events, End::Set);
+    check(
+        "rotate ‖ same ‖ update",
+        &make_own_store(),
+        &events,
+        End::Set,
+    );
 }
 
 #[test]
@@ -66,7 +59,7 @@ fn a_token_that_is_delivered_twice_beside_another_refuses_nobody() {
     let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
     check(
         "rotate ‖ same ‖ rotate",
-        &own(),
+        &make_own_store(),
         &[rotate.clone(), rotate, other],
         End::Set,
     );
@@ -76,12 +69,22 @@ fn a_token_that_is_delivered_twice_beside_another_refuses_nobody() {
 fn a_delete_beside_an_update_and_another_stacks_create_leaves_a_set() {
     let create = from_other_stack(make_event("create"));
     let events = [make_event("delete"), make_event("update-rotate"), create];
-    check("delete ‖ rotate ‖ create", &own(), &events, End::Set);
+    check(
+        "delete ‖ rotate ‖ create",
+        &make_own_store(),
+        &events,
+        End::Set,
+    );
 }
 
 #[test]
 fn a_delete_that_is_delivered_twice_beside_another_stacks_create_leaves_a_set() {
     let create = from_other_stack(make_event("create"));
     let events = [make_event("delete"), make_event("delete"), create];
-    check("delete ‖ same ‖ create", &own(), &events, End::Set);
+    check(
+        "delete ‖ same ‖ create",
+        &make_own_store(),
+        &events,
+        End::Set,
+    );
 }

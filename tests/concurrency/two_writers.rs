@@ -7,9 +7,10 @@ use docker_tls_certgen::standing::Standing;
 use serde_json::{Value, json};
 
 use crate::cloudformation::{
-    apply_all, from_other_stack, make_deployed_store, make_event, make_event_with, make_store, rack,
+    apply_all, from_other_stack, make_deployed_store, make_event, make_event_with, make_own_store,
+    make_store, rack,
 };
-use crate::explore::{End, Limits, Scenario, explore};
+use crate::explore::{End, Limits, explore_each};
 use crate::store::{MemoryStore, stored_set};
 
 /// Every order of calls, and one handler that dies, at every call; then the same with one answer that is lost; then
@@ -31,15 +32,7 @@ const EACH: [Limits; 3] = [
 
 #[track_caller]
 fn check(name: &'static str, start: &MemoryStore, events: &[Value], end: End) {
-    for limits in Limits::from_environment().map_or(EACH.to_vec(), |limits| vec![limits]) {
-        explore(&Scenario {
-            name,
-            start: start.clone(),
-            events: events.to_vec(),
-            limits,
-            end,
-        });
-    }
+    explore_each(&EACH, name, start, events, end);
 }
 
 fn twice(event: &Value) -> [Value; 2] {
@@ -48,10 +41,6 @@ fn twice(event: &Value) -> [Value; 2] {
 
 fn empty() -> MemoryStore {
     MemoryStore::default()
-}
-
-fn own() -> MemoryStore {
-    make_store(&[make_event("create")])
 }
 
 /// A rotation is open, and nobody has moved.
@@ -119,7 +108,7 @@ fn another_stack_joins_while_an_update_rotates() {
     ];
     check(
         "rotate ‖ create of another stack",
-        &own(),
+        &make_own_store(),
         &events,
         End::Set,
     );
@@ -129,7 +118,7 @@ fn another_stack_joins_while_an_update_rotates() {
 fn a_token_that_is_delivered_twice_at_once_rotates_once() {
     check(
         "rotate ‖ same rotate",
-        &own(),
+        &make_own_store(),
         &twice(&make_event("update-rotate")),
         End::Set,
     );
@@ -151,7 +140,7 @@ fn two_different_tokens_at_once_refuse_nobody() {
     let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
     check(
         "rotate ‖ rotate",
-        &own(),
+        &make_own_store(),
         &[make_event("update-rotate"), other],
         End::Set,
     );
@@ -160,7 +149,7 @@ fn two_different_tokens_at_once_refuse_nobody() {
 #[test]
 fn an_update_that_changes_nothing_succeeds_beside_a_rotation() {
     let events = [make_event("update-rotate"), make_event("update")];
-    check("rotate ‖ update", &own(), &events, End::Set);
+    check("rotate ‖ update", &make_own_store(), &events, End::Set);
 }
 
 #[test]
@@ -178,7 +167,7 @@ fn a_second_rotation_beside_an_update_leads_to_the_anchor_still() {
 fn a_reissue_that_is_delivered_twice_at_once_leaves_one_pair() {
     check(
         "reissue ‖ same reissue",
-        &own(),
+        &make_own_store(),
         &twice(&new_names()),
         End::Set,
     );
@@ -188,12 +177,12 @@ fn a_reissue_that_is_delivered_twice_at_once_leaves_one_pair() {
 fn a_reissue_and_a_rotation_at_once_refuse_nobody() {
     let names = json!({ "SubjectAlternativeNames": "docker.example.com" });
     let events = [make_event_with("update-rotate", &names), new_names()];
-    check("rotate ‖ reissue", &own(), &events, End::Set);
+    check("rotate ‖ reissue", &make_own_store(), &events, End::Set);
 }
 
 #[test]
 fn a_set_without_its_key_is_repaired_once() {
-    let mut store = own();
+    let mut store = make_own_store();
     store.lose(&rack(), Part::Key);
     check(
         "key lost: update ‖ same update",
@@ -205,7 +194,7 @@ fn a_set_without_its_key_is_repaired_once() {
 
 #[test]
 fn a_set_without_its_ca_key_gets_one_new_ca() {
-    let mut store = own();
+    let mut store = make_own_store();
     store.lose(&rack(), Part::CaKey);
     check(
         "CA key lost: update ‖ same update",
@@ -217,7 +206,7 @@ fn a_set_without_its_ca_key_gets_one_new_ca() {
 
 #[test]
 fn a_set_without_its_ca_certificate_gets_it_back_once() {
-    let mut store = own();
+    let mut store = make_own_store();
     store.lose(&rack(), Part::CaCert);
     check(
         "CA lost: update ‖ same update",
@@ -247,13 +236,23 @@ fn a_close_and_a_rotation_at_once_refuse_nobody_who_has_moved() {
 #[test]
 fn a_delete_beside_an_update_leaves_all_or_nothing() {
     let events = [make_event("delete"), make_event("update")];
-    check("delete ‖ update", &own(), &events, End::SetOrNothing);
+    check(
+        "delete ‖ update",
+        &make_own_store(),
+        &events,
+        End::SetOrNothing,
+    );
 }
 
 #[test]
 fn a_delete_beside_a_rotation_leaves_all_or_nothing() {
     let events = [make_event("delete"), make_event("update-rotate")];
-    check("delete ‖ rotate", &own(), &events, End::SetOrNothing);
+    check(
+        "delete ‖ rotate",
+        &make_own_store(),
+        &events,
+        End::SetOrNothing,
+    );
 }
 
 #[test]
@@ -261,7 +260,7 @@ fn a_delete_beside_another_stacks_create_leaves_a_set() {
     let events = [make_event("delete"), from_other_stack(make_event("create"))];
     check(
         "delete ‖ create of another stack",
-        &own(),
+        &make_own_store(),
         &events,
         End::Set,
     );
@@ -288,14 +287,14 @@ fn a_delete_beside_the_create_that_timed_out_leaves_all_or_nothing() {
 fn a_delete_that_is_delivered_twice_at_once_leaves_nothing_behind() {
     check(
         "delete ‖ same delete",
-        &own(),
+        &make_own_store(),
         &twice(&make_event("delete")),
         End::Nothing,
     );
     let events = twice(&delete_with_invented_id());
     check(
         "timed out: delete ‖ same delete",
-        &own(),
+        &make_own_store(),
         &events,
         End::Nothing,
     );
@@ -332,6 +331,6 @@ fn a_delete_that_is_delivered_twice_at_once_takes_one_owner_off() {
 fn a_getter_beside_a_rotation_reads_one_pair() {
     for getter in ["getter", "getter-key"] {
         let events = [make_event("update-rotate"), make_event(getter)];
-        check("rotate ‖ getter", &own(), &events, End::Set);
+        check("rotate ‖ getter", &make_own_store(), &events, End::Set);
     }
 }

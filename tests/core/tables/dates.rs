@@ -36,14 +36,19 @@ fn a_certificate_is_kept_until_the_second_in_which_its_renewal_window_begins() {
     }
 }
 
+/// The first second of the renewal window, and a day later.
+fn moments_in_window(not_after: OffsetDateTime) -> [OffsetDateTime; 2] {
+    [
+        not_after - RENEW_BEFORE + SECOND,
+        not_after - Duration::days(59),
+    ]
+}
+
 #[test]
 fn one_second_later_the_end_entity_certificate_is_reissued_from_the_same_ca() {
     let healthy = make_short_leaf();
     let not_after = leaf(&healthy).not_after();
-    for now in [
-        not_after - RENEW_BEFORE + SECOND,
-        not_after - Duration::days(59),
-    ] {
+    for now in moments_in_window(not_after) {
         let mut stored = healthy.clone();
         let found = effect(&make_plain(), &mut stored, now);
         let expected = Effect {
@@ -65,10 +70,7 @@ fn one_second_later_the_end_entity_certificate_is_reissued_from_the_same_ca() {
 fn one_second_later_the_ca_is_rotated() {
     for healthy in [make_deployed(), make_short_ca()] {
         let not_after = current_ca(&healthy).not_after();
-        for now in [
-            not_after - RENEW_BEFORE + SECOND,
-            not_after - Duration::days(59),
-        ] {
+        for now in moments_in_window(not_after) {
             let mut stored = healthy.clone();
             let found = effect(&make_plain(), &mut stored, now);
             let expected = Effect {

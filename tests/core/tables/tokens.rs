@@ -96,9 +96,8 @@ fn a_token_is_refused_while_the_open_rotations_anchor_is_within_the_renewal_wind
     effect(
         &make_update(&long),
         &mut stored,
-        not_after - Duration::days(61) - Duration::days(0),
+        not_after - Duration::days(61),
     );
-    let mut stored = stored.clone();
     let in_window = not_after - Duration::days(60) + Duration::SECOND;
     effect(&make_update(&long), &mut stored, in_window);
     let mut with_token = long.clone();

@@ -111,15 +111,21 @@ fn another_rack_gets_another_id_and_the_delete_of_the_old_one_removes_only_that(
     assert_eq!(rig.ssm.names(), [""; 0]);
 }
 
+/// A resource's properties, and the same for rack-2.
+fn properties_of_a_move(generator: &Resource) -> (Value, Value) {
+    let old = generator.create_event()["ResourceProperties"].clone();
+    let mut new = old.clone();
+    new["Rack"] = json!("rack-2");
+    (old, new)
+}
+
 #[test]
 fn another_rack_that_is_rolled_back_keeps_the_old_set_and_removes_the_new_one() {
     let rig = Rig::start();
     let mut generator = Resource::generator(&rig, "rack-1");
     generator.create(json!({})).succeeded();
     let set = Set::read(&rig.ssm, "rack-1");
-    let old = generator.create_event()["ResourceProperties"].clone();
-    let mut new = old.clone();
-    new["Rack"] = json!("rack-2");
+    let (old, new) = properties_of_a_move(&generator);
     rig.deliver(&generator.update_event(&new, &old)).succeeded();
     // The update of something else failed: back, and then the new one is cleaned up.
     let mut back = generator.update_event(&old, &new);
@@ -141,9 +147,7 @@ fn another_rack_whose_set_could_not_be_made_is_left_without_a_trace_when_the_old
     let mut generator = Resource::generator(&rig, "rack-1");
     generator.create(json!({})).succeeded();
     let set = Set::read(&rig.ssm, "rack-1");
-    let old = generator.create_event()["ResourceProperties"].clone();
-    let mut new = old.clone();
-    new["Rack"] = json!("rack-2");
+    let (old, new) = properties_of_a_move(&generator);
     // The claim and the state are written, and then no more.
     let refusal = Fault::Refuse(400, "AccessDeniedException");
     rig.ssm.fail(Calls::Writes, 2, 1, refusal);
