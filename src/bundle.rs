@@ -37,7 +37,7 @@ impl TrustBundle {
             if block.label != certificate::LABEL {
                 continue;
             }
-            match CaCertificate::from_der(&block.der) {
+            match CaCertificate::root_from_der(&block.der) {
                 Ok(authority) if authorities.contains(&authority) => {}
                 Ok(authority) => authorities.push(authority),
                 Err(found) => {

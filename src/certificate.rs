@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
+use x509_parser::asn1_rs::{Any, Header};
+use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
@@ -93,10 +95,11 @@ struct Contents {
 }
 
 impl Certificate {
-    /// Parses a certificate's DER; bytes behind it are an error.
+    /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so are a signature that is not
+    /// as the signed part says and an extension that is there twice or does not parse.
     pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Flaw::NotACertificate)?;
-        if !rest.is_empty() {
+        if !rest.is_empty() || !is_well_wrapped(&parsed) || parsed.extensions_map().is_err() {
             return Err(Flaw::NotACertificate);
         }
         let mut certificate = Contents {
@@ -135,6 +138,7 @@ impl Certificate {
                         .filter_map(alternative_name)
                         .collect();
                 }
+                ParsedExtension::ParseError { .. } => return Err(Flaw::NotACertificate),
                 _ => {}
             }
         }
@@ -207,6 +211,12 @@ impl Certificate {
         &self.0.alternative_names
     }
 
+    /// Whether it says, by key identifier, that this CA issued it. Names say little: deployed CAs share one.
+    pub fn claims_issuer(&self, authority: &CaCertificate) -> bool {
+        let issuing_key = self.authority_key_id();
+        issuing_key.is_some() && issuing_key == authority.subject_key_id()
+    }
+
     /// Whether it bears this subject's name as its issuer and a signature by this key.
     ///
     /// No other rule of path validation is applied, for deployed end-entity certificates break some of them.
@@ -219,23 +229,17 @@ impl Certificate {
         if self.0.signed_by.get().is_some_and(|key| key == public_key) {
             return true;
         }
-        let is_signed = self.0.verifies_with(public_key);
+        let is_signed = self.verify(public_key).is_ok();
         if is_signed {
             self.0.signed_by.get_or_init(|| public_key.to_vec());
         }
         is_signed
     }
-}
 
-impl Contents {
-    fn verifies_with(&self, public_key: &[u8]) -> bool {
-        let Ok((_, parsed)) = X509Certificate::from_der(&self.der) else {
-            return false;
-        };
-        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(public_key) else {
-            return false;
-        };
-        parsed.verify_signature(Some(&key)).is_ok()
+    fn verify(&self, public_key: &[u8]) -> Result<(), X509Error> {
+        let (_, parsed) = X509Certificate::from_der(&self.0.der)?;
+        let (_, key) = SubjectPublicKeyInfo::from_der(public_key)?;
+        parsed.verify_signature(Some(&key))
     }
 }
 
@@ -277,6 +281,28 @@ impl CaCertificate {
         Certificate::from_der(der).and_then(Self::new)
     }
 
+    /// Parses the DER of a CA certificate that is trusted by itself. A root that does not bear its own signature was
+    /// altered since; nothing else tells, for nobody checks a root's signature.
+    pub fn root_from_der(der: &[u8]) -> Result<Self, Flaw> {
+        let authority = Self::from_der(der)?;
+        if authority.is_root()
+            && authority.verify(authority.public_key())
+                == Err(X509Error::SignatureVerificationError)
+        {
+            return Err(Flaw::Altered);
+        }
+        Ok(authority)
+    }
+
+    /// Whether it is meant to be self-signed. Who made an intermediate CA the one that is trusted gave it another's
+    /// name and key identifier as its issuer's.
+    fn is_root(&self) -> bool {
+        let issuing_key = self.authority_key_id();
+        self.issuer() == self.subject()
+            || issuing_key.is_none()
+            || issuing_key == self.subject_key_id()
+    }
+
     /// Whether a certificate names this CA as its issuer and is signed by its key.
     pub fn has_issued(&self, certificate: &Certificate) -> bool {
         certificate.is_issued_by(self.subject(), self.public_key())
@@ -289,6 +315,28 @@ impl std::ops::Deref for CaCertificate {
     fn deref(&self) -> &Certificate {
         &self.0
     }
+}
+
+/// Whether what no signature covers is as DER and Go want it: the tags, the signature's whole bytes, and its algorithm,
+/// which is byte for byte the one that the signed part names.
+fn is_well_wrapped(parsed: &X509Certificate<'_>) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    const BIT_STRING: u8 = 0x03;
+    let signed = parsed.tbs_certificate.as_ref();
+    let Ok((content, _)) = Header::from_der(parsed.as_raw()) else {
+        return false;
+    };
+    let behind = content.get(signed.len()..).unwrap_or_default();
+    let Ok((signature, _)) = Any::from_der(behind) else {
+        return false;
+    };
+    let algorithm = &behind[..behind.len() - signature.len()];
+    parsed.as_raw().first() == Some(&SEQUENCE)
+        && signature.first() == Some(&BIT_STRING)
+        && parsed.signature_value.unused_bits == 0
+        && signed
+            .windows(algorithm.len())
+            .any(|part| part == algorithm)
 }
 
 /// The common name in a name's DER, or the empty text where there is none.

@@ -21,6 +21,9 @@ pub enum Flaw {
     /// The certificate lacks cA=TRUE or keyCertSign.
     #[error("holds a certificate that is not a CA's")]
     NotACa,
+    /// The CA certificate is not as its own key signed it.
+    #[error("holds a CA certificate that was altered: its own signature does not fit it")]
+    Altered,
     /// A key block's bytes load neither as PKCS#1 nor as SEC1 nor as PKCS#8.
     #[error("holds a private key that does not load")]
     KeyDoesNotLoad,

@@ -262,13 +262,14 @@ impl Standing {
             .iter()
             .flat_map(TrustBundle::authorities)
             .cloned();
-        let recorded = found.state.iter();
-        let recorded = recorded.filter_map(|state| state.anchor()?.certificate());
-        let authorities: Vec<CaCertificate> = bundled.chain(recorded).collect();
+        let authorities: Vec<CaCertificate> = bundled.chain(recorded(found)).collect();
         let is_orphan = |certificate: &Certificate| {
             let mut issuers = authorities.iter();
             !certificate.is_expired(now)
-                && !issuers.any(|authority| authority.has_issued(certificate))
+                && !issuers.any(|authority| {
+                    // One that says so without a signature that fits was altered.
+                    authority.has_issued(certificate) || certificate.claims_issuer(authority)
+                })
                 && !matches!(&self.current, Some(current) if current.has_issued(certificate))
         };
         let mut crosses = chain.crosses().iter();
@@ -306,6 +307,10 @@ pub fn expiry(
     } else {
         None
     }
+}
+
+fn recorded(found: &Found) -> Option<CaCertificate> {
+    found.state.as_ref().ok()?.anchor()?.certificate()
 }
 
 /// Rule 3: the CA that the CA key belongs to, wherever it stands in the bundle; else what its leaf tells of it.

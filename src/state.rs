@@ -165,7 +165,7 @@ impl AnchorRecord {
     pub fn certificate(&self) -> Option<CaCertificate> {
         let read = || {
             let der = STANDARD.decode(&self.0.text.cert).ok()?;
-            CaCertificate::from_der(&der).ok()
+            CaCertificate::root_from_der(&der).ok()
         };
         self.0.certificate.get_or_init(read).clone()
     }

@@ -1,5 +1,6 @@
 //! Tables over (spec, found, now): what is decided, what stays byte for byte, and that the next event changes nothing.
 
+mod alteration;
 mod closing;
 mod dates;
 mod memory;

@@ -1,0 +1,87 @@
+//! One bit of a certificate or of a key: the alteration is seen and healed, and nobody is cut off.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::CutOff;
+use docker_tls_certgen::private_key::KeyAlgorithm;
+use docker_tls_certgen::rack::Part;
+use pem::{EncodeConfig, LineEnding, Pem};
+
+use super::{check_all_connect, effect, make_plain, make_rotated};
+use crate::damage::text_of;
+use crate::event::plan;
+use crate::store::{NOW, make_deployed, make_own, public_key, set_value, value};
+
+/// The set with one bit of one block of a parameter's value inverted.
+fn make_altered(healthy: &StoredSet, part: Part, block: usize, bit: usize) -> StoredSet {
+    let mut blocks = blocks(healthy, part);
+    let (label, mut der) = (
+        blocks[block].tag().to_owned(),
+        blocks[block].contents().to_vec(),
+    );
+    der[bit / 8] ^= 1 << (bit % 8);
+    blocks[block] = Pem::new(label, der);
+    let line_ends = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    let mut stored = healthy.clone();
+    let text = pem::encode_many_config(&blocks, line_ends);
+    set_value(&mut stored, part, &STANDARD.encode(text));
+    stored
+}
+
+fn blocks(stored: &StoredSet, part: Part) -> Vec<Pem> {
+    pem::parse_many(text_of(value(stored, part))).expect("the value is PEM")
+}
+
+#[test]
+fn whichever_byte_of_a_certificate_or_key_is_altered_it_is_seen_and_healed() {
+    let starts = [
+        make_deployed(),
+        make_own(KeyAlgorithm::EcdsaP256),
+        make_rotated(make_deployed(), &["a"]),
+    ];
+    for healthy in starts {
+        for part in Part::PUBLISHED {
+            for (block, content) in blocks(&healthy, part).iter().enumerate() {
+                for byte in 0..content.contents().len() {
+                    // Of each byte another bit than of the one before.
+                    let mut stored = make_altered(&healthy, part, block, 8 * byte + byte % 8);
+                    check_seen(&healthy, &stored, part);
+                    if byte % 16 == 0 {
+                        effect(&make_plain(), &mut stored, NOW);
+                        check_all_connect(&[&healthy, &stored], NOW);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn check_seen(healthy: &StoredSet, stored: &StoredSet, part: Part) {
+    let plan = plan(&make_plain(), stored, NOW).expect("nothing is asked that could be refused");
+    let (before, after) = (Found::decode(healthy), Found::decode(stored));
+    // A key has bits that mean the same either way: its version, and the form of its public point.
+    if plan.is_keep() {
+        assert!(part.is_key(), "{part}: {plan}");
+        assert_eq!(public_key(healthy, part), public_key(stored, part));
+    }
+    // A certificate that does not say whose it is may be one of a CA that is lost.
+    let is_told = issuing_keys(&after) == issuing_keys(&before);
+    if part != Part::Cert || (is_told && issuing_keys(&before).iter().all(Option::is_some)) {
+        assert_eq!(plan.cut_off, CutOff::Nobody, "{part}: {plan}");
+    }
+}
+
+/// The key identifiers of the issuers that a chain tells of.
+fn issuing_keys(found: &Found) -> Vec<Option<Vec<u8>>> {
+    let chain = found.cert.iter();
+    let certificates = chain.flat_map(|chain| {
+        let crosses = chain.crosses().iter().map(|cross| &**cross);
+        std::iter::once(chain.leaf()).chain(crosses)
+    });
+    certificates
+        .map(|certificate| certificate.authority_key_id().map(<[u8]>::to_vec))
+        .collect()
+}
