@@ -73,10 +73,10 @@ pub fn plan(spec: &Spec, found: &Found, now: OffsetDateTime) -> Result<Plan, Ref
 
 /// The state that the event starts from: its owner is listed, and a token that was obeyed counts as seen.
 fn opening_state(spec: &Spec, found: &Found, now: OffsetDateTime) -> State {
-    let mut state = match (&found.state, spec.occasion) {
-        (Ok(state), _) => state.clone(),
-        (Err(_), Occasion::Adoption) if found.is_empty() => State::new(),
-        (Err(_), _) => State::of_a_former_owner(),
+    let mut state = match (known_state(found), spec.occasion) {
+        (Some(state), _) => state,
+        (None, Occasion::Adoption) if found.is_empty() => State::new(),
+        (None, _) => State::of_a_former_owner(),
     };
     if spec.occasion == Occasion::Adoption && !is_late_duplicate(spec, found) {
         state.add_owner(spec.owner.clone(), spec.asked, now.unix_timestamp());
@@ -85,6 +85,20 @@ fn opening_state(spec: &Spec, found: &Found, now: OffsetDateTime) -> State {
         state.settle_pending(&issuer);
     }
     state
+}
+
+/// What the state says, but that a CA which is in use is not retired: the other parameters may be older than the state,
+/// put back from a copy.
+fn known_state(found: &Found) -> Option<State> {
+    let mut state = found.state.as_ref().ok()?.clone();
+    let in_use = match Standing::current_ca(found) {
+        Some(current) => current.certificate().map(|ca| ca.fingerprint()),
+        None => issuer_of_leaf(found),
+    };
+    if let Some(in_use) = in_use {
+        state.reinstate(&in_use);
+    }
+    Some(state)
 }
 
 fn is_late_duplicate(spec: &Spec, found: &Found) -> bool {
@@ -176,11 +190,9 @@ impl Case<'_> {
             AnchorRecordPlan::Clear => state.anchor().is_some(),
             _ => true,
         };
-        let is_new = match &self.found.state {
-            Ok(found) => *found != state,
-            Err(_) => {
-                self.spec.occasion == Occasion::Adoption || state != State::of_a_former_owner()
-            }
+        let is_new = match known_state(self.found) {
+            Some(known) => known != state,
+            None => self.spec.occasion == Occasion::Adoption || state != State::of_a_former_owner(),
         };
         let mut writes_state =
             is_new || changes_record || token != TokenPlan::None || self.settles(&decision);

@@ -214,11 +214,16 @@ impl Standing {
         }
     }
 
+    /// The CA that the CA key belongs to.
+    pub fn current_ca(found: &Found) -> Option<CurrentCa> {
+        current_ca(found, recorded(found).as_ref())
+    }
+
     /// The previous CA while a rotation is open, whatever the date: what `PreviousCACertSha256` shows, and what
     /// `RetiredCA` must name.
     pub fn previous_ca(found: &Found) -> Option<CaCertificate> {
         let state = found.state.as_ref().ok();
-        let recorded = state.and_then(|state| state.anchor()?.certificate());
+        let recorded = recorded(found);
         let current = current_ca(found, recorded.as_ref());
         let usable = |authority: &CaCertificate| {
             !state.is_some_and(|state| state.has_retired(&authority.fingerprint()))

@@ -310,6 +310,12 @@ impl State {
         }
     }
 
+    /// Takes a CA off the retired ones.
+    pub fn reinstate(&mut self, ca: &Fingerprint) {
+        let ca = RetiredCa::from(ca);
+        self.retired.retain(|retired| *retired != ca);
+    }
+
     /// The recorded anchor.
     pub fn anchor(&self) -> Option<&AnchorRecord> {
         self.anchor.as_ref()

@@ -12,7 +12,9 @@ use super::{
     check_accepts, check_all_connect, check_refuses, current_ca, effect, fingerprint, make_rotated,
 };
 use crate::event::{check_kept, make_change, make_update, plan};
-use crate::store::{NOW, certificates, make_deployed, make_other_deployed, make_own};
+use crate::store::{
+    NOW, certificates, make_deployed, make_other_deployed, make_own, set_value, value,
+};
 
 fn retired(stored: &StoredSet, index: usize) -> Value {
     json!({ "RotationToken": "a", "RetiredCA": fingerprint(stored, index).to_string() })
@@ -196,4 +198,42 @@ fn a_close_and_a_token_in_one_update_close_first_and_rotate_then() {
     );
     assert_eq!(certificates(&stored, Part::CaCert)[1], current_ca(&rotated));
     check_all_connect(&[&rotated, &stored], NOW);
+}
+
+/// The set before a rotation, and the same put back from a copy after the close: the state is all that is newer.
+fn make_restored() -> (StoredSet, StoredSet) {
+    let before = make_own(KeyAlgorithm::EcdsaP256);
+    let mut stored = make_rotated(before.clone(), &["a"]);
+    effect(&make_close(&stored.clone(), 1), &mut stored, NOW);
+    for part in Part::PUBLISHED {
+        set_value(&mut stored, part, value(&before, part));
+    }
+    (before, stored)
+}
+
+#[test]
+fn a_retired_ca_that_is_put_back_can_be_rotated_again() {
+    let (before, mut stored) = make_restored();
+    let old = retired(&before, 0);
+    check_kept(&make_update(&old), &stored, NOW);
+    let mut new = old.clone();
+    new["RotationToken"] = "b".into();
+    let found = effect(&make_change(&old, &new), &mut stored, NOW);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Rotate, CutOff::Nobody)
+    );
+    check_all_connect(&[&before, &stored], NOW);
+}
+
+#[test]
+fn a_retired_ca_that_is_put_back_without_its_key_is_trusted_on() {
+    let (before, mut stored) = make_restored();
+    stored.remove(&Part::CaKey);
+    let found = effect(&make_update(&retired(&before, 0)), &mut stored, NOW);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Introduce, CutOff::Nobody)
+    );
+    check_all_connect(&[&before, &stored], NOW);
 }
