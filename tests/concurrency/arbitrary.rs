@@ -6,6 +6,7 @@ use docker_tls_certgen::response::{MAX_BODY_BYTES, Response};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::cases::cases;
 use crate::cloudformation::{EVENTS, make_event, make_store, run_alone};
 use crate::running::{Request, Running};
 use crate::store::MemoryStore;
@@ -155,7 +156,7 @@ fn check_body(event: &Event, response: &Response) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn an_arbitrary_event_is_answered_in_a_form_that_cloudformation_takes(

@@ -8,6 +8,8 @@
 mod acceptance;
 mod arbitrary;
 mod behaviour;
+#[path = "../core/cases.rs"]
+mod cases;
 mod cloudformation;
 mod explore;
 mod owners;

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use crate::cases::cases;
 use crate::ownership::{Deed, Model};
 use crate::stacks::{Fate, Resource};
 
@@ -39,7 +40,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn nothing_that_anyone_uses_is_removed_and_nothing_that_is_nobodys_stays(

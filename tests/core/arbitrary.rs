@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::acceptance::{Registry, Verdict, read_certificates};
+use crate::cases::cases;
 use crate::damage::text_of;
 use crate::event::{carry_out, check_kept, make_change, sticky};
 use crate::mint::FreshMint;
@@ -235,7 +236,7 @@ fn any_time() -> impl Strategy<Value = OffsetDateTime> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn whatever_is_stored_gets_a_plan_or_a_refusal_and_a_published_set_is_stable(
@@ -345,7 +346,7 @@ const PROPERTIES: [&str; 10] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn whatever_one_property_is_it_is_taken_or_the_error_names_it_and_says_what_was_expected(

@@ -5,6 +5,7 @@
 
 mod acceptance;
 mod arbitrary;
+mod cases;
 mod damage;
 mod event;
 mod issued;
