@@ -4,7 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use rcgen::PublicKeyData as _;
+use rustls::pki_types::PrivateKeyDer;
 use serde::Serialize;
+use x509_parser::asn1_rs::{Any, FromDer as _, Sequence, Tag};
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
+};
+use x509_parser::x509::AlgorithmIdentifier;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::encoding::{self, PemText};
@@ -70,9 +76,14 @@ impl PrivateKey {
 
     /// Loads a key from its DER, whichever of PKCS#1, SEC1 and PKCS#8 it is.
     pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
-        rcgen::KeyPair::try_from(der)
-            .map(Self::from_pair)
-            .map_err(|_| Flaw::KeyDoesNotLoad)
+        let pair = match algorithm_of(der) {
+            Some(algorithm) => {
+                let pkcs8 = PrivateKeyDer::Pkcs8(der.into());
+                rcgen::KeyPair::from_der_and_sign_algo(&pkcs8, algorithm)
+            }
+            None => rcgen::KeyPair::try_from(der),
+        };
+        pair.map(Self::from_pair).map_err(|_| Flaw::KeyDoesNotLoad)
     }
 
     /// Loads the key that a parameter holds: the first block that is a private key.
@@ -117,7 +128,6 @@ impl PrivateKey {
 
     /// PKCS#8 starts with version 0 and an algorithm, PKCS#1 with version 0 and a modulus, SEC1 with version 1.
     fn label(&self) -> &'static str {
-        use x509_parser::der_parser::asn1_rs::{Any, FromDer as _, Sequence, Tag};
         let tags = Sequence::from_der(self.der())
             .ok()
             .and_then(|(_, sequence)| {
@@ -131,6 +141,27 @@ impl PrivateKey {
             _ => "PRIVATE KEY",
         }
     }
+}
+
+/// The algorithm that a PKCS#8 key names (RFC 5208, section 5). Without it, rcgen tries one after the other, and each
+/// of them checks the whole key.
+fn algorithm_of(pkcs8: &[u8]) -> Option<&'static rcgen::SignatureAlgorithm> {
+    let (_, key) = Sequence::from_der(pkcs8).ok()?;
+    let (rest, _version) = Any::from_der(&key.content).ok()?;
+    let (_, named) = AlgorithmIdentifier::from_der(rest).ok()?;
+    if named.algorithm == OID_PKCS1_RSAENCRYPTION {
+        return Some(&rcgen::PKCS_RSA_SHA256);
+    }
+    if named.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
+        return None;
+    }
+    let curve = named.parameters.as_ref()?.as_oid().ok()?;
+    [
+        (OID_EC_P256, &rcgen::PKCS_ECDSA_P256_SHA256),
+        (OID_NIST_EC_P384, &rcgen::PKCS_ECDSA_P384_SHA384),
+    ]
+    .into_iter()
+    .find_map(|(known, algorithm)| (known == curve).then_some(algorithm))
 }
 
 impl fmt::Debug for PrivateKey {
