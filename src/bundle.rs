@@ -37,7 +37,7 @@ impl TrustBundle {
             if block.label != certificate::LABEL {
                 continue;
             }
-            match CaCertificate::root_from_der(&block.der) {
+            match CaCertificate::from_der(&block.der) {
                 Ok(authority) if authorities.contains(&authority) => {}
                 Ok(authority) => authorities.push(authority),
                 Err(found) => {
@@ -53,6 +53,17 @@ impl TrustBundle {
             authorities,
             intact,
         })
+    }
+
+    /// The bundle without the CA certificates that were altered since they were signed.
+    pub fn without_altered(mut self) -> Result<Self, Flaw> {
+        let all = self.authorities.len();
+        self.authorities.retain(|authority| !authority.is_altered());
+        self.intact &= self.authorities.len() == all;
+        if self.authorities.is_empty() {
+            return Err(Flaw::Altered);
+        }
+        Ok(self)
     }
 
     /// Writes a bundle as a parameter holds it.

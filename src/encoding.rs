@@ -39,13 +39,8 @@ pub struct PemBlock {
 impl PemText {
     /// Reads a parameter's value.
     pub fn decode(value: &str) -> Result<Self, Flaw> {
-        let compact: Zeroizing<String> = Zeroizing::new(
-            value
-                .trim()
-                .chars()
-                .filter(|c| !matches!(c, '\n' | '\r'))
-                .collect(),
-        );
+        let mut compact = Zeroizing::new(value.trim().to_owned());
+        compact.retain(|c| !matches!(c, '\n' | '\r'));
         let text = LENIENT.decode(compact.as_bytes()).map(Zeroizing::new);
         let Ok(text) = text else {
             return Err(Flaw::NotBase64);

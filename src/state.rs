@@ -165,7 +165,8 @@ impl AnchorRecord {
     pub fn certificate(&self) -> Option<CaCertificate> {
         let read = || {
             let der = STANDARD.decode(&self.0.text.cert).ok()?;
-            CaCertificate::root_from_der(&der).ok()
+            let authority = CaCertificate::from_der(&der).ok()?;
+            (!authority.is_altered()).then_some(authority)
         };
         self.0.certificate.get_or_init(read).clone()
     }
