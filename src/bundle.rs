@@ -55,17 +55,6 @@ impl TrustBundle {
         })
     }
 
-    /// The bundle without the CA certificates that were altered since they were signed.
-    pub fn without_altered(mut self) -> Result<Self, Flaw> {
-        let all = self.authorities.len();
-        self.authorities.retain(|authority| !authority.is_altered());
-        self.intact &= self.authorities.len() == all;
-        if self.authorities.is_empty() {
-            return Err(Flaw::Altered);
-        }
-        Ok(self)
-    }
-
     /// Writes a bundle as a parameter holds it.
     pub fn encode(authorities: &[CaCertificate]) -> Zeroizing<String> {
         encoding::encode(

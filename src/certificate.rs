@@ -7,8 +7,14 @@ use std::sync::{Arc, OnceLock};
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
 use x509_parser::asn1_rs::{Any, Header};
-use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::{
+    OID_PKIX_AUTHORITY_INFO_ACCESS, OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER,
+    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CERTIFICATE_POLICIES,
+    OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
+    OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME,
+    OID_X509_EXT_SUBJECT_KEY_IDENTIFIER, Oid,
+};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
@@ -17,6 +23,20 @@ use crate::flaw::Flaw;
 
 /// The PEM label of a certificate; Go takes no other for one.
 pub const LABEL: &str = "CERTIFICATE";
+
+/// The extensions that Go's crypto/x509 parses; in any other it takes whatever stands there.
+const GO_PARSES: [Oid<'_>; 10] = [
+    OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER,
+    OID_X509_EXT_BASIC_CONSTRAINTS,
+    OID_X509_EXT_CERTIFICATE_POLICIES,
+    OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
+    OID_X509_EXT_EXTENDED_KEY_USAGE,
+    OID_X509_EXT_KEY_USAGE,
+    OID_X509_EXT_NAME_CONSTRAINTS,
+    OID_X509_EXT_SUBJECT_ALT_NAME,
+    OID_X509_EXT_SUBJECT_KEY_IDENTIFIER,
+    OID_PKIX_AUTHORITY_INFO_ACCESS,
+];
 
 /// SHA-256 of a certificate's DER; shown as lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +105,7 @@ struct Contents {
     public_key: Vec<u8>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
+    signature_algorithm: Vec<u8>,
     may_sign: bool,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
@@ -96,10 +117,11 @@ struct Contents {
 
 impl Certificate {
     /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so are a signature that is not
-    /// as the signed part says and an extension that is there twice or does not parse.
+    /// as the signed part says and an extension that is there twice or that it parses in vain.
     pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Flaw::NotACertificate)?;
-        if !rest.is_empty() || !is_well_wrapped(&parsed) || parsed.extensions_map().is_err() {
+        let signature_algorithm = signature_algorithm(&parsed).ok_or(Flaw::NotACertificate)?;
+        if !rest.is_empty() || parsed.extensions_map().is_err() {
             return Err(Flaw::NotACertificate);
         }
         let mut certificate = Contents {
@@ -112,6 +134,7 @@ impl Certificate {
             public_key: parsed.public_key().raw.to_vec(),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
+            signature_algorithm,
             may_sign: false,
             subject_key_id: None,
             authority_key_id: None,
@@ -138,7 +161,9 @@ impl Certificate {
                         .filter_map(alternative_name)
                         .collect();
                 }
-                ParsedExtension::ParseError { .. } => return Err(Flaw::NotACertificate),
+                ParsedExtension::ParseError { .. } if GO_PARSES.contains(&extension.oid) => {
+                    return Err(Flaw::NotACertificate);
+                }
                 _ => {}
             }
         }
@@ -211,6 +236,11 @@ impl Certificate {
         &self.0.alternative_names
     }
 
+    /// The DER of its signature's algorithm.
+    pub fn signature_algorithm(&self) -> &[u8] {
+        &self.0.signature_algorithm
+    }
+
     /// Whether it says, by key identifier, that this CA issued it. Names say little: deployed CAs share one.
     pub fn claims_issuer(&self, authority: &CaCertificate) -> bool {
         let issuing_key = self.authority_key_id();
@@ -229,17 +259,23 @@ impl Certificate {
         if self.0.signed_by.get().is_some_and(|key| key == public_key) {
             return true;
         }
-        let is_signed = self.verify(public_key).is_ok();
+        let is_signed = self.0.verifies_with(public_key);
         if is_signed {
             self.0.signed_by.get_or_init(|| public_key.to_vec());
         }
         is_signed
     }
+}
 
-    fn verify(&self, public_key: &[u8]) -> Result<(), X509Error> {
-        let (_, parsed) = X509Certificate::from_der(&self.0.der)?;
-        let (_, key) = SubjectPublicKeyInfo::from_der(public_key)?;
-        parsed.verify_signature(Some(&key))
+impl Contents {
+    fn verifies_with(&self, public_key: &[u8]) -> bool {
+        let Ok((_, parsed)) = X509Certificate::from_der(&self.der) else {
+            return false;
+        };
+        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(public_key) else {
+            return false;
+        };
+        parsed.verify_signature(Some(&key)).is_ok()
     }
 }
 
@@ -281,21 +317,15 @@ impl CaCertificate {
         Certificate::from_der(der).and_then(Self::new)
     }
 
-    /// Whether it is a root that does not bear its own signature: it was altered since it was signed. Nothing else
-    /// tells, for nobody checks a root's signature.
-    pub fn is_altered(&self) -> bool {
-        // A signature by an algorithm that is not known here tells nothing.
-        self.is_root()
-            && self.verify(self.public_key()) == Err(X509Error::SignatureVerificationError)
+    /// Whether it bears its own name as its issuer and a signature by its own key.
+    pub fn is_self_signed(&self) -> bool {
+        self.has_issued(self)
     }
 
-    /// Whether it is meant to be self-signed. Who made an intermediate CA the one that is trusted gave it another's
-    /// name and key identifier as its issuer's.
-    fn is_root(&self) -> bool {
+    /// Whether nothing in it names another key as its issuer's, as an intermediate CA's key identifier does.
+    pub fn names_no_other_issuer(&self) -> bool {
         let issuing_key = self.authority_key_id();
-        self.issuer() == self.subject()
-            || issuing_key.is_none()
-            || issuing_key == self.subject_key_id()
+        issuing_key.is_none() || issuing_key == self.subject_key_id()
     }
 
     /// Whether a certificate names this CA as its issuer and is signed by its key.
@@ -312,26 +342,22 @@ impl std::ops::Deref for CaCertificate {
     }
 }
 
-/// Whether what no signature covers is as DER and Go want it: the tags, the signature's whole bytes, and its algorithm,
-/// which is byte for byte the one that the signed part names.
-fn is_well_wrapped(parsed: &X509Certificate<'_>) -> bool {
+/// The DER of the signature's algorithm, if what no signature covers is as DER and Go want it: the tags, the
+/// signature's whole bytes, and this algorithm, which is byte for byte the one that the signed part names.
+fn signature_algorithm(parsed: &X509Certificate<'_>) -> Option<Vec<u8>> {
     const SEQUENCE: u8 = 0x30;
     const BIT_STRING: u8 = 0x03;
     let signed = parsed.tbs_certificate.as_ref();
-    let Ok((content, _)) = Header::from_der(parsed.as_raw()) else {
-        return false;
-    };
-    let behind = content.get(signed.len()..).unwrap_or_default();
-    let Ok((signature, _)) = Any::from_der(behind) else {
-        return false;
-    };
+    let (content, _) = Header::from_der(parsed.as_raw()).ok()?;
+    let behind = content.get(signed.len()..)?;
+    let (signature, _) = Any::from_der(behind).ok()?;
     let algorithm = &behind[..behind.len() - signature.len()];
-    parsed.as_raw().first() == Some(&SEQUENCE)
+    let mut parts = signed.windows(algorithm.len());
+    let is_well_formed = parsed.as_raw().first() == Some(&SEQUENCE)
         && signature.first() == Some(&BIT_STRING)
         && parsed.signature_value.unused_bits == 0
-        && signed
-            .windows(algorithm.len())
-            .any(|part| part == algorithm)
+        && parts.any(|part| part == algorithm);
+    is_well_formed.then(|| algorithm.to_vec())
 }
 
 /// The common name in a name's DER, or the empty text where there is none.

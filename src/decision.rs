@@ -76,8 +76,13 @@ impl Case<'_> {
         }
         match &self.found.ca_key {
             Err(flaw) => causes.push(flawed(Part::CaKey, flaw)),
-            Ok(_) if self.found.ca_cert.is_ok() => causes.push(Cause::ForeignCaKey),
-            Ok(_) => {}
+            Ok(key) => match &self.found.ca_cert {
+                Ok(bundle) if bundle.with_public_key(key.public_key()).is_some() => {
+                    causes.push(flawed(Part::CaCert, &Flaw::Altered));
+                }
+                Ok(_) => causes.push(Cause::ForeignCaKey),
+                Err(_) => {}
+            },
         }
         causes
     }
@@ -329,7 +334,8 @@ impl Case<'_> {
         }
     }
 
-    fn anchor_key(&self, anchor: &CaCertificate) -> Option<PrivateKey> {
+    /// The anchor's key, if it is recorded.
+    pub(crate) fn anchor_key(&self, anchor: &CaCertificate) -> Option<PrivateKey> {
         let key = self.state.anchor()?.key()?;
         (key.public_key() == anchor.public_key()).then_some(key)
     }

@@ -21,8 +21,8 @@ pub enum Flaw {
     /// The certificate lacks cA=TRUE or keyCertSign.
     #[error("holds a certificate that is not a CA's")]
     NotACa,
-    /// The CA certificate is not as its own key signed it.
-    #[error("holds a CA certificate that was altered: its own signature does not fit it")]
+    /// The CA certificate is not as the CA key signed it, or not of the name under which that key issues.
+    #[error("holds a CA certificate that was altered: it does not fit what its key has signed")]
     Altered,
     /// A key block's bytes load neither as PKCS#1 nor as SEC1 nor as PKCS#8.
     #[error("holds a private key that does not load")]

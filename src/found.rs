@@ -36,17 +36,16 @@ impl Found {
         }
     }
 
-    /// Decodes what the store holds. A CA certificate that was altered there counts for nothing.
+    /// Decodes what the store holds.
     pub fn decode(stored: &StoredSet) -> Self {
         let mut found = Self::nothing();
         for (part, parameter) in stored {
             found.replace(*part, &parameter.value);
         }
-        found.ca_cert = found.ca_cert.and_then(TrustBundle::without_altered);
         found
     }
 
-    /// Decodes one part's new value, as it is going to be stored; the others stay as they were found.
+    /// Decodes one part's new value; the others stay as they were found.
     pub fn replace(&mut self, part: Part, value: &ParameterValue) {
         let value = value.expose();
         match part {

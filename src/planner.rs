@@ -128,7 +128,8 @@ fn close(spec: &Spec, found: &Found, state: &mut State) -> Result<Option<Fingerp
         return Ok(None);
     }
     if given != previous {
-        return if state.has_retired(&given) {
+        let known = found.state.as_ref();
+        return if known.is_ok_and(|state| state.has_retired(&given)) {
             Ok(None)
         } else {
             Err(Refusal::NotThePreviousCa { given, previous })
@@ -167,7 +168,10 @@ impl Case<'_> {
                 Some(record) if record.certificate().as_ref() == Some(authority) => {
                     AnchorRecordPlan::Keep
                 }
-                _ => AnchorRecordPlan::Record(AnchorRecord::new(authority, None)),
+                _ => {
+                    let key = self.anchor_key(authority);
+                    AnchorRecordPlan::Record(AnchorRecord::new(authority, key.as_ref()))
+                }
             },
             AnchorPlan::Former => AnchorRecordPlan::RecordFormer,
             AnchorPlan::Current if decision.carried.is_some() => AnchorRecordPlan::RecordCurrent,

@@ -9,6 +9,7 @@ use time::{Duration, OffsetDateTime};
 use crate::alternative_name::SubjectAlternativeName;
 use crate::bundle::{self, TrustBundle};
 use crate::certificate::{CaCertificate, Certificate, Fingerprint};
+use crate::chain::CertificateChain;
 use crate::flaw::Flaw;
 use crate::found::Found;
 use crate::private_key::PrivateKey;
@@ -272,8 +273,10 @@ impl Standing {
             let mut issuers = authorities.iter();
             !certificate.is_expired(now)
                 && !issuers.any(|authority| {
-                    // One that says so without a signature that fits was altered.
-                    authority.has_issued(certificate) || certificate.claims_issuer(authority)
+                    // One that says so, but is not signed, was altered.
+                    authority.has_issued(certificate)
+                        || (certificate.claims_issuer(authority)
+                            && !certificate.is_signed_by(authority.public_key()))
                 })
                 && !matches!(&self.current, Some(current) if current.has_issued(certificate))
         };
@@ -321,13 +324,27 @@ fn recorded(found: &Found) -> Option<CaCertificate> {
 /// Rule 3: the CA that the CA key belongs to, wherever it stands in the bundle; else what its leaf tells of it.
 fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<CurrentCa> {
     let key = found.ca_key.as_ref().ok()?;
+    let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
+    let leaf = leaf.filter(|leaf| leaf.is_signed_by(key.public_key()));
     let bundled = found.ca_cert.iter().flat_map(TrustBundle::authorities);
-    if let Some(authority) = bundle::longest_lasting(bundled.chain(recorded), key.public_key()) {
-        return Some(CurrentCa::Stored(authority.clone()));
+    let fitting = bundled.chain(recorded).filter(|authority| {
+        authority.public_key() == key.public_key() && leaf.is_none_or(|leaf| fits(authority, leaf))
+    });
+    match (bundle::longest_lasting(fitting, key.public_key()), leaf) {
+        (Some(authority), _) => Some(CurrentCa::Stored(authority.clone())),
+        (None, Some(leaf)) => Some(CurrentCa::LostCertificate(lost_certificate(leaf, key))),
+        (None, None) => None,
     }
-    let leaf = found.cert.as_ref().ok()?.leaf();
-    leaf.is_signed_by(key.public_key())
-        .then(|| CurrentCa::LostCertificate(lost_certificate(leaf, key)))
+}
+
+/// Whether a certificate of the CA key, which signed this leaf, is the one that daemons and clients hold: another name
+/// would lead nowhere, and one that says to be self-signed and is not was altered, for nobody checks a root's
+/// signature. Where the signature has another algorithm than the leaf's, which could be checked, it tells nothing.
+fn fits(authority: &CaCertificate, leaf: &Certificate) -> bool {
+    let is_root = authority.issuer() == authority.subject() && authority.names_no_other_issuer();
+    let is_comparable = authority.signature_algorithm() == leaf.signature_algorithm();
+    authority.subject() == leaf.issuer()
+        && (authority.is_self_signed() || !is_root || !is_comparable)
 }
 
 fn lost_certificate(leaf: &Certificate, key: &PrivateKey) -> LostCertificate {

@@ -161,12 +161,13 @@ impl AnchorRecord {
         })
     }
 
-    /// The anchor's certificate, if it still parses.
+    /// The anchor's certificate, if it still parses and was not altered: without it, the bundle and the chain tell.
     pub fn certificate(&self) -> Option<CaCertificate> {
         let read = || {
             let der = STANDARD.decode(&self.0.text.cert).ok()?;
             let authority = CaCertificate::from_der(&der).ok()?;
-            (!authority.is_altered()).then_some(authority)
+            let is_altered = authority.names_no_other_issuer() && !authority.is_self_signed();
+            (!is_altered).then_some(authority)
         };
         self.0.certificate.get_or_init(read).clone()
     }

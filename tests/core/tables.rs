@@ -3,6 +3,7 @@
 mod alteration;
 mod closing;
 mod dates;
+mod elsewhere;
 mod memory;
 mod names;
 mod repairs;

@@ -4,15 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::found::Found;
 use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::plan::CutOff;
+use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::private_key::KeyAlgorithm;
 use docker_tls_certgen::rack::Part;
 use pem::{EncodeConfig, LineEnding, Pem};
+use serde_json::Value;
 
-use super::{check_all_connect, effect, make_plain, make_rotated};
+use super::{check_all_connect, effect, make_plain, make_rotated, make_token};
 use crate::damage::text_of;
-use crate::event::plan;
-use crate::store::{NOW, make_deployed, make_own, public_key, set_value, value};
+use crate::event::{check_kept, plan};
+use crate::store::{NOW, certificates, make_deployed, make_own, public_key, set_value, value};
 
 /// The set with one bit of one block of a parameter's value inverted.
 fn make_altered(healthy: &StoredSet, part: Part, block: usize, bit: usize) -> StoredSet {
@@ -62,10 +63,19 @@ fn whichever_byte_of_a_certificate_or_key_is_altered_it_is_seen_and_healed() {
 fn check_seen(healthy: &StoredSet, stored: &StoredSet, part: Part) {
     let plan = plan(&make_plain(), stored, NOW).expect("nothing is asked that could be refused");
     let (before, after) = (Found::decode(healthy), Found::decode(stored));
-    // A key has bits that mean the same either way: its version, and the form of its public point.
     if plan.is_keep() {
-        assert!(part.is_key(), "{part}: {plan}");
-        assert_eq!(public_key(healthy, part), public_key(stored, part));
+        // Of a key the version and the form of its public point, of a root its issuer's name: nobody looks at them.
+        match part {
+            Part::CaCert => {
+                let root = &certificates(stored, part)[0];
+                assert_ne!(root.issuer(), root.subject());
+                assert_eq!(root.subject(), certificates(healthy, part)[0].subject());
+            }
+            part if part.is_key() => {
+                assert_eq!(public_key(healthy, part), public_key(stored, part));
+            }
+            part => panic!("{part}: {plan}"),
+        }
     }
     // A certificate that does not say whose it is may be one of a CA that is lost.
     let is_told = issuing_keys(&after) == issuing_keys(&before);
@@ -84,4 +94,37 @@ fn issuing_keys(found: &Found) -> Vec<Option<Vec<u8>>> {
     certificates
         .map(|certificate| certificate.authority_key_id().map(<[u8]>::to_vec))
         .collect()
+}
+
+#[test]
+fn whichever_byte_of_the_recorded_anchor_is_altered_nobody_is_cut_off_and_its_key_is_not_forgotten()
+{
+    let before = make_deployed();
+    let healthy = make_rotated(before.clone(), &["a"]);
+    let json: Value = serde_json::from_str(value(&healthy, Part::State)).expect("it is JSON");
+    let anchor = json["anchor"]["cert"].as_str().expect("it is text");
+    let anchor = STANDARD.decode(anchor).expect("it is base64");
+    for byte in (0..anchor.len()).step_by(3) {
+        let mut der = anchor.clone();
+        der[byte] ^= 1 << (byte % 8);
+        let mut json = json.clone();
+        json["anchor"]["cert"] = STANDARD.encode(der).into();
+        let mut stored = healthy.clone();
+        set_value(&mut stored, Part::State, &json.to_string());
+        check_kept(&make_plain(), &stored, NOW);
+
+        stored.remove(&Part::Key);
+        for (spec, action) in [
+            (make_plain(), Action::Reissue),
+            (make_token("b"), Action::Rotate),
+        ] {
+            let found = effect(&spec, &mut stored, NOW);
+            assert_eq!(
+                (found.action, found.cut_off),
+                (action, CutOff::Nobody),
+                "byte {byte}"
+            );
+            check_all_connect(&[&before, &healthy, &stored], NOW);
+        }
+    }
 }

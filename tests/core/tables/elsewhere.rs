@@ -1,0 +1,152 @@
+//! CA certificates that were made elsewhere: what works is kept, and what does not lead anywhere is set right.
+
+use docker_tls_certgen::authority::CertificateAuthority;
+use docker_tls_certgen::bundle::TrustBundle;
+use docker_tls_certgen::certificate::CaCertificate;
+use docker_tls_certgen::chain::CertificateChain;
+use docker_tls_certgen::flaw::Flaw;
+use docker_tls_certgen::found::Found;
+use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::{Action, CutOff};
+use docker_tls_certgen::private_key::{KeyAlgorithm, PrivateKey};
+use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::standing::Cause;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use time::Duration;
+
+use super::{check_all_connect, check_refuses, effect, make_plain, make_rotated};
+use crate::event::check_kept;
+use crate::mint::{FreshMint, pool_key};
+use crate::store::{NOW, make_own, set_value};
+
+/// How an operator's own CA certificate was made.
+struct Style {
+    issuer: &'static str,
+    subject: &'static str,
+    /// Whether it tells its issuer's key identifier.
+    tells_issuer: bool,
+}
+
+/// Intermediate CAs that are trusted by themselves, and so need no signature of their own.
+const INTERMEDIATES: [Style; 3] = [
+    Style {
+        issuer: "Company Root",
+        subject: "Company Racks",
+        tells_issuer: true,
+    },
+    Style {
+        issuer: "Company Root",
+        subject: "Company Racks",
+        tells_issuer: false,
+    },
+    Style {
+        issuer: "Convox",
+        subject: "Convox",
+        tells_issuer: true,
+    },
+];
+
+fn make_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new([]).expect("no name is no bad name");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.not_before = NOW - Duration::days(10);
+    params.not_after = NOW + Duration::days(4000);
+    params
+}
+
+/// A set whose CA is an intermediate one.
+fn make_intermediate(style: &Style) -> StoredSet {
+    let (root_key, ca_key, key) = (pool_key(0), pool_key(1), pool_key(2));
+    let root = Issuer::new(make_params(style.issuer), pair(&root_key));
+    let mut params = make_params(style.subject);
+    params.use_authority_key_identifier_extension = style.tells_issuer;
+    let authority = params.signed_by(&pair(&ca_key), &root);
+    let authority = authority.expect("the root can sign");
+    let authority = CaCertificate::from_der(authority.der()).expect("it is a CA's");
+    make_set(authority, &ca_key, &key)
+}
+
+fn pair(key: &PrivateKey) -> KeyPair {
+    KeyPair::try_from(key.der()).expect("the key loads")
+}
+
+/// A set of that CA, with a certificate that it issued.
+fn make_set(authority: CaCertificate, ca_key: &PrivateKey, key: &PrivateKey) -> StoredSet {
+    let issuing = CertificateAuthority::new(authority.clone(), ca_key).expect("the key is its own");
+    let validity = Duration::days(1000);
+    let leaf = issuing.issue(key, &[], validity, NOW, &mut FreshMint);
+    let leaf = leaf.expect("the CA can issue");
+    let mut stored = StoredSet::new();
+    for (part, value) in [
+        (Part::CaCert, TrustBundle::encode(&[authority])),
+        (Part::CaKey, ca_key.encode()),
+        (Part::Cert, CertificateChain::encode(&leaf, None)),
+        (Part::Key, key.encode()),
+    ] {
+        set_value(&mut stored, part, &value);
+    }
+    stored
+}
+
+#[test]
+fn an_intermediate_ca_is_kept_and_rotated_as_any_other() {
+    for style in &INTERMEDIATES {
+        let stored = make_intermediate(style);
+        check_kept(&make_plain(), &stored, NOW);
+        let rotated = make_rotated(stored.clone(), &["a", "b"]);
+        check_all_connect(&[&stored, &rotated], NOW);
+    }
+}
+
+#[test]
+fn an_intermediate_ca_whose_key_is_lost_is_trusted_on() {
+    for style in &INTERMEDIATES {
+        let before = make_intermediate(style);
+        let mut stored = before.clone();
+        stored.remove(&Part::CaKey);
+        let found = effect(&make_plain(), &mut stored, NOW);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::Introduce, CutOff::Nobody)
+        );
+        check_all_connect(&[&before, &stored], NOW);
+    }
+}
+
+/// A set, and the same with a CA certificate that was made again for the same key under another name.
+fn make_renamed() -> (StoredSet, StoredSet) {
+    let before = make_own(KeyAlgorithm::EcdsaP256);
+    let key = Found::decode(&before).ca_key.expect("the key loads");
+    let again = CertificateAuthority::create(&key, Duration::days(4000), NOW, &mut FreshMint);
+    let again = again.expect("the CA can be made").certificate().clone();
+    let mut stored = before.clone();
+    set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&[again]));
+    (before, stored)
+}
+
+#[test]
+fn a_ca_certificate_that_was_made_again_under_another_name_gets_its_name_back() {
+    let (before, mut stored) = make_renamed();
+    let found = effect(&make_plain(), &mut stored, NOW);
+    let (part, flaw) = (Part::CaCert, Flaw::Altered);
+    assert_eq!(found.causes, [Cause::Flawed { part, flaw }]);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::ReissueCa, CutOff::Nobody)
+    );
+    check_all_connect(&[&before, &stored], NOW);
+}
+
+#[test]
+fn where_the_ca_key_is_lost_as_well_the_log_says_whom_it_cuts_off() {
+    let (before, mut stored) = make_renamed();
+    stored.remove(&Part::CaKey);
+    let found = effect(&make_plain(), &mut stored, NOW);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Replace, CutOff::Everyone)
+    );
+    check_refuses(&before, &stored, NOW);
+}
