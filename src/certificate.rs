@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
 use x509_parser::asn1_rs::{Any, Header};
+use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
-    OID_PKIX_AUTHORITY_INFO_ACCESS, OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER,
+    OID_PKCS1_RSASSAPSS, OID_PKIX_AUTHORITY_INFO_ACCESS, OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER,
     OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CERTIFICATE_POLICIES,
     OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
     OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME,
@@ -105,7 +106,7 @@ struct Contents {
     public_key: Vec<u8>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
-    signature_algorithm: Vec<u8>,
+    has_pss_signature: bool,
     may_sign: bool,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
@@ -120,8 +121,8 @@ impl Certificate {
     /// as the signed part says and an extension that is there twice or that it parses in vain.
     pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Flaw::NotACertificate)?;
-        let signature_algorithm = signature_algorithm(&parsed).ok_or(Flaw::NotACertificate)?;
-        if !rest.is_empty() || parsed.extensions_map().is_err() {
+        let is_well_wrapped = is_well_wrapped(&parsed).unwrap_or(false);
+        if !rest.is_empty() || !is_well_wrapped || parsed.extensions_map().is_err() {
             return Err(Flaw::NotACertificate);
         }
         let mut certificate = Contents {
@@ -134,7 +135,7 @@ impl Certificate {
             public_key: parsed.public_key().raw.to_vec(),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
-            signature_algorithm,
+            has_pss_signature: parsed.signature_algorithm.algorithm == OID_PKCS1_RSASSAPSS,
             may_sign: false,
             subject_key_id: None,
             authority_key_id: None,
@@ -236,11 +237,6 @@ impl Certificate {
         &self.0.alternative_names
     }
 
-    /// The DER of its signature's algorithm.
-    pub fn signature_algorithm(&self) -> &[u8] {
-        &self.0.signature_algorithm
-    }
-
     /// Whether it says, by key identifier, that this CA issued it. Names say little: deployed CAs share one.
     pub fn claims_issuer(&self, authority: &CaCertificate) -> bool {
         let issuing_key = self.authority_key_id();
@@ -259,7 +255,7 @@ impl Certificate {
         if self.0.signed_by.get().is_some_and(|key| key == public_key) {
             return true;
         }
-        let is_signed = self.0.verifies_with(public_key);
+        let is_signed = self.0.verify(public_key).is_ok();
         if is_signed {
             self.0.signed_by.get_or_init(|| public_key.to_vec());
         }
@@ -268,14 +264,10 @@ impl Certificate {
 }
 
 impl Contents {
-    fn verifies_with(&self, public_key: &[u8]) -> bool {
-        let Ok((_, parsed)) = X509Certificate::from_der(&self.der) else {
-            return false;
-        };
-        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(public_key) else {
-            return false;
-        };
-        parsed.verify_signature(Some(&key)).is_ok()
+    fn verify(&self, public_key: &[u8]) -> Result<(), X509Error> {
+        let (_, parsed) = X509Certificate::from_der(&self.der)?;
+        let (_, key) = SubjectPublicKeyInfo::from_der(public_key)?;
+        parsed.verify_signature(Some(&key))
     }
 }
 
@@ -317,15 +309,17 @@ impl CaCertificate {
         Certificate::from_der(der).and_then(Self::new)
     }
 
-    /// Whether it bears its own name as its issuer and a signature by its own key.
-    pub fn is_self_signed(&self) -> bool {
-        self.has_issued(self)
-    }
-
-    /// Whether nothing in it names another key as its issuer's, as an intermediate CA's key identifier does.
-    pub fn names_no_other_issuer(&self) -> bool {
+    /// Whether it says that it is self-signed, and is not: it was altered since. Nothing else tells, for nobody checks
+    /// a root's signature.
+    pub fn is_altered(&self) -> bool {
+        // An intermediate CA names another's key identifier as its issuer's, if not another's name.
         let issuing_key = self.authority_key_id();
-        issuing_key.is_none() || issuing_key == self.subject_key_id()
+        let is_root = self.issuer() == self.subject()
+            && (issuing_key.is_none() || issuing_key == self.subject_key_id());
+        // An algorithm that is not known here tells nothing, nor does PSS, of which there are more kinds than are known.
+        is_root
+            && self.0.0.verify(self.public_key()) == Err(X509Error::SignatureVerificationError)
+            && !self.0.0.has_pss_signature
     }
 
     /// Whether a certificate names this CA as its issuer and is signed by its key.
@@ -342,9 +336,9 @@ impl std::ops::Deref for CaCertificate {
     }
 }
 
-/// The DER of the signature's algorithm, if what no signature covers is as DER and Go want it: the tags, the
-/// signature's whole bytes, and this algorithm, which is byte for byte the one that the signed part names.
-fn signature_algorithm(parsed: &X509Certificate<'_>) -> Option<Vec<u8>> {
+/// Whether what no signature covers is as DER and Go want it: the tags, the signature's whole bytes, and its algorithm,
+/// which is byte for byte the one that the signed part names.
+fn is_well_wrapped(parsed: &X509Certificate<'_>) -> Option<bool> {
     const SEQUENCE: u8 = 0x30;
     const BIT_STRING: u8 = 0x03;
     let signed = parsed.tbs_certificate.as_ref();
@@ -353,11 +347,11 @@ fn signature_algorithm(parsed: &X509Certificate<'_>) -> Option<Vec<u8>> {
     let (signature, _) = Any::from_der(behind).ok()?;
     let algorithm = &behind[..behind.len() - signature.len()];
     let mut parts = signed.windows(algorithm.len());
-    let is_well_formed = parsed.as_raw().first() == Some(&SEQUENCE)
+    let is_well_wrapped = parsed.as_raw().first() == Some(&SEQUENCE)
         && signature.first() == Some(&BIT_STRING)
         && parsed.signature_value.unused_bits == 0
         && parts.any(|part| part == algorithm);
-    is_well_formed.then(|| algorithm.to_vec())
+    Some(is_well_wrapped)
 }
 
 /// The common name in a name's DER, or the empty text where there is none.

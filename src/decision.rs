@@ -159,8 +159,8 @@ impl Case<'_> {
             }
         };
 
-        let carried = match (&anchor, current) {
-            (AnchorPlan::Current, CurrentCa::Stored(authority)) => self.carried(authority),
+        let carried = match &anchor {
+            AnchorPlan::Current => self.carried(current),
             _ => None,
         };
         let bundle_causes = self.bundle_causes(current, &anchor);
@@ -372,8 +372,12 @@ impl Case<'_> {
     }
 
     /// A CA beside the current one that the bundle goes on trusting although no rotation is open.
-    fn carried(&self, current: &CaCertificate) -> Option<CaCertificate> {
+    fn carried(&self, current: &CurrentCa) -> Option<CaCertificate> {
         let bundle = self.found.ca_cert.as_ref().ok()?;
+        if current.certificate().is_none() {
+            // Beside an altered certificate of the current CA; a bundle without any is of another set.
+            bundle.with_public_key(current.public_key())?;
+        }
         let mut authorities = bundle.authorities().iter();
         authorities
             .find(|authority| {

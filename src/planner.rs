@@ -120,9 +120,10 @@ fn close(spec: &Spec, found: &Found, state: &mut State) -> Result<Option<Fingerp
     let Some(given) = spec.properties.retired_ca else {
         return Ok(None);
     };
-    let Some(previous) = Standing::previous_ca(found).map(|ca| ca.fingerprint()) else {
+    let Some(anchor) = Standing::previous_ca(found) else {
         return Ok(None);
     };
+    let previous = anchor.fingerprint();
     if spec.old.retired_ca == Some(given) {
         // The word was given by an earlier update. It is obeyed already, or it came before this rotation.
         return Ok(None);
@@ -140,6 +141,11 @@ fn close(spec: &Spec, found: &Found, state: &mut State) -> Result<Option<Fingerp
         return Err(Refusal::PairOfPreviousCa { previous });
     }
     state.retire(&given);
+    // Another certificate of the same key, perhaps an altered one, goes with it.
+    let bundled = found.ca_cert.iter().flat_map(TrustBundle::authorities);
+    for authority in bundled.filter(|ca| ca.public_key() == anchor.public_key()) {
+        state.retire(&authority.fingerprint());
+    }
     Ok(Some(given))
 }
 

@@ -12,7 +12,6 @@ use crate::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::chain::CertificateChain;
 use crate::flaw::Flaw;
 use crate::found::Found;
-use crate::private_key::PrivateKey;
 use crate::rack::Part;
 use crate::state::State;
 
@@ -152,7 +151,8 @@ impl CurrentCa {
         }
     }
 
-    fn public_key(&self) -> &[u8] {
+    /// Its public key as DER of a `SubjectPublicKeyInfo`.
+    pub fn public_key(&self) -> &[u8] {
         match self {
             Self::Stored(authority) => authority.public_key(),
             Self::LostCertificate(lost) => &lost.public_key,
@@ -160,17 +160,38 @@ impl CurrentCa {
     }
 }
 
-/// What can be read off an end-entity certificate about the CA certificate that is lost.
+/// What can be read off an end-entity certificate, or off what is left of it, about the CA certificate that is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostCertificate {
-    /// The subject's DER: the end-entity certificate's issuer.
+    /// The subject's DER.
     pub subject: Vec<u8>,
     /// The public key as DER of a `SubjectPublicKeyInfo`.
     pub public_key: Vec<u8>,
-    /// The subject key identifier, where the end-entity certificate has an authority key identifier.
+    /// The subject key identifier, if it is known.
     pub key_id: Option<Vec<u8>>,
     /// The certificate that is written again must not end before this.
     pub not_after_at_least: OffsetDateTime,
+}
+
+impl LostCertificate {
+    fn of_leaf(leaf: &Certificate, public_key: &[u8]) -> Self {
+        Self {
+            subject: leaf.issuer().to_vec(),
+            public_key: public_key.to_vec(),
+            key_id: leaf.authority_key_id().map(<[u8]>::to_vec),
+            not_after_at_least: leaf.not_after(),
+        }
+    }
+
+    fn of_altered(altered: &CaCertificate) -> Self {
+        Self {
+            subject: altered.subject().to_vec(),
+            public_key: altered.public_key().to_vec(),
+            key_id: altered.subject_key_id().map(<[u8]>::to_vec),
+            // Its last second may be what was altered.
+            not_after_at_least: altered.not_before(),
+        }
+    }
 }
 
 /// The CA that everything published since the last close trusts and leads to.
@@ -202,7 +223,7 @@ impl Standing {
         renew_before: Duration,
         now: OffsetDateTime,
     ) -> Self {
-        let recorded = state.and_then(|state| state.anchor()?.certificate());
+        let recorded = recorded(found, state);
         let current = current_ca(found, recorded.as_ref());
         let usable = |authority: &CaCertificate| {
             !authority.is_expired(now)
@@ -217,14 +238,15 @@ impl Standing {
 
     /// The CA that the CA key belongs to.
     pub fn current_ca(found: &Found) -> Option<CurrentCa> {
-        current_ca(found, recorded(found).as_ref())
+        let recorded = recorded(found, found.state.as_ref().ok());
+        current_ca(found, recorded.as_ref())
     }
 
     /// The previous CA while a rotation is open, whatever the date: what `PreviousCACertSha256` shows, and what
     /// `RetiredCA` must name.
     pub fn previous_ca(found: &Found) -> Option<CaCertificate> {
         let state = found.state.as_ref().ok();
-        let recorded = recorded(found);
+        let recorded = recorded(found, state);
         let current = current_ca(found, recorded.as_ref());
         let usable = |authority: &CaCertificate| {
             !state.is_some_and(|state| state.has_retired(&authority.fingerprint()))
@@ -268,7 +290,9 @@ impl Standing {
             .iter()
             .flat_map(TrustBundle::authorities)
             .cloned();
-        let authorities: Vec<CaCertificate> = bundled.chain(recorded(found)).collect();
+        let authorities: Vec<CaCertificate> = bundled
+            .chain(recorded(found, found.state.as_ref().ok()))
+            .collect();
         let is_orphan = |certificate: &Certificate| {
             let mut issuers = authorities.iter();
             !certificate.is_expired(now)
@@ -317,43 +341,50 @@ pub fn expiry(
     }
 }
 
-fn recorded(found: &Found) -> Option<CaCertificate> {
-    found.state.as_ref().ok()?.anchor()?.certificate()
+/// The CA certificate that the state records. One that the bundle lacks, and that does not bear its own signature, may
+/// have been altered: then a CA of the bundle that the chain leads to counts for more.
+fn recorded(found: &Found, state: Option<&State>) -> Option<CaCertificate> {
+    let recorded = state?.anchor()?.certificate()?;
+    let (Ok(bundle), Ok(chain)) = (&found.ca_cert, &found.cert) else {
+        return Some(recorded);
+    };
+    if bundle.contains(&recorded) || recorded.has_issued(&recorded) {
+        return Some(recorded);
+    }
+    let key = found.ca_key.as_ref().ok();
+    let mut others = bundle
+        .authorities()
+        .iter()
+        .filter(|authority| key.is_none_or(|key| key.public_key() != authority.public_key()));
+    let led_to = others.find(|authority| chain.leads_to(authority));
+    Some(led_to.cloned().unwrap_or(recorded))
 }
 
 /// Rule 3: the CA that the CA key belongs to, wherever it stands in the bundle; else what its leaf tells of it.
+///
+/// A certificate of another name than the leaf's issuer is not the one that daemons and clients hold, and one that was
+/// altered is as good as lost.
 fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<CurrentCa> {
     let key = found.ca_key.as_ref().ok()?;
     let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
     let leaf = leaf.filter(|leaf| leaf.is_signed_by(key.public_key()));
     let bundled = found.ca_cert.iter().flat_map(TrustBundle::authorities);
-    let fitting = bundled.chain(recorded).filter(|authority| {
-        authority.public_key() == key.public_key() && leaf.is_none_or(|leaf| fits(authority, leaf))
+    let of_key: Vec<&CaCertificate> = bundled
+        .chain(recorded)
+        .filter(|authority| authority.public_key() == key.public_key())
+        .collect();
+    let fitting = of_key.iter().copied().filter(|authority| {
+        leaf.is_none_or(|leaf| leaf.issuer() == authority.subject()) && !authority.is_altered()
     });
-    match (bundle::longest_lasting(fitting, key.public_key()), leaf) {
-        (Some(authority), _) => Some(CurrentCa::Stored(authority.clone())),
-        (None, Some(leaf)) => Some(CurrentCa::LostCertificate(lost_certificate(leaf, key))),
-        (None, None) => None,
+    if let Some(authority) = bundle::longest_lasting(fitting, key.public_key()) {
+        return Some(CurrentCa::Stored(authority.clone()));
     }
-}
-
-/// Whether a certificate of the CA key, which signed this leaf, is the one that daemons and clients hold: another name
-/// would lead nowhere, and one that says to be self-signed and is not was altered, for nobody checks a root's
-/// signature. Where the signature has another algorithm than the leaf's, which could be checked, it tells nothing.
-fn fits(authority: &CaCertificate, leaf: &Certificate) -> bool {
-    let is_root = authority.issuer() == authority.subject() && authority.names_no_other_issuer();
-    let is_comparable = authority.signature_algorithm() == leaf.signature_algorithm();
-    authority.subject() == leaf.issuer()
-        && (authority.is_self_signed() || !is_root || !is_comparable)
-}
-
-fn lost_certificate(leaf: &Certificate, key: &PrivateKey) -> LostCertificate {
-    LostCertificate {
-        subject: leaf.issuer().to_vec(),
-        public_key: key.public_key().to_vec(),
-        key_id: leaf.authority_key_id().map(<[u8]>::to_vec),
-        not_after_at_least: leaf.not_after(),
-    }
+    let lost = if let Some(leaf) = leaf {
+        LostCertificate::of_leaf(leaf, key.public_key())
+    } else {
+        LostCertificate::of_altered(of_key.first()?)
+    };
+    Some(CurrentCa::LostCertificate(lost))
 }
 
 /// Rule 2: the anchor.
@@ -390,7 +421,7 @@ fn anchor(
         return Some(Anchor::Other(authority.clone()));
     }
     // A bundle that neither the CA key nor the certificate belongs to is of another set: nothing of it is trusted.
-    if matches!(current, Some(CurrentCa::LostCertificate(_))) {
+    if matches!(current, Some(CurrentCa::LostCertificate(_))) && !bundled.iter().any(is_current) {
         return Some(Anchor::Current);
     }
     match (others().next(), current) {

@@ -8,12 +8,14 @@ use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::private_key::KeyAlgorithm;
 use docker_tls_certgen::rack::Part;
 use pem::{EncodeConfig, LineEnding, Pem};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{check_all_connect, effect, make_plain, make_rotated, make_token};
-use crate::damage::text_of;
-use crate::event::{check_kept, plan};
-use crate::store::{NOW, certificates, make_deployed, make_own, public_key, set_value, value};
+use crate::damage::{Damage, text_of};
+use crate::event::{check_kept, make_change, plan};
+use crate::store::{
+    NOW, certificates, make_deployed, make_other_deployed, make_own, public_key, set_value, value,
+};
 
 /// The set with one bit of one block of a parameter's value inverted.
 fn make_altered(healthy: &StoredSet, part: Part, block: usize, bit: usize) -> StoredSet {
@@ -125,6 +127,66 @@ fn whichever_byte_of_the_recorded_anchor_is_altered_nobody_is_cut_off_and_its_ke
                 "byte {byte}"
             );
             check_all_connect(&[&before, &healthy, &stored], NOW);
+        }
+    }
+}
+
+#[test]
+fn an_altered_ca_certificate_and_a_bad_pair_are_healed_at_once() {
+    for healthy in [make_deployed(), make_own(KeyAlgorithm::EcdsaP256)] {
+        let der = blocks(&healthy, Part::CaCert)[0].contents().to_vec();
+        let in_signature = 8 * der.len() - 1;
+        for part in [Part::Cert, Part::Key] {
+            for damage in Damage::ALL {
+                let mut stored = make_altered(&healthy, Part::CaCert, 0, in_signature);
+                damage.strike(&mut stored, part, &make_other_deployed());
+                let found = effect(&make_plain(), &mut stored, NOW);
+                assert_eq!(
+                    (found.action, found.cut_off),
+                    (Action::ReissueCa, CutOff::Nobody),
+                    "{part} {damage:?}"
+                );
+                check_all_connect(&[&healthy, &stored], NOW);
+            }
+        }
+    }
+}
+
+#[test]
+fn whichever_byte_of_the_previous_ca_is_altered_a_close_takes_it_away() {
+    let healthy = make_rotated(make_own(KeyAlgorithm::EcdsaP256), &["a"]);
+    let previous = certificates(&healthy, Part::CaCert)[1].clone();
+    let old = json!({ "RotationToken": "a" });
+    let mut word = old.clone();
+    word["RetiredCA"] = previous.fingerprint().to_string().into();
+    let mut word_and_token = word.clone();
+    word_and_token["RotationToken"] = "b".into();
+    for byte in (0..previous.der().len()).step_by(3) {
+        for (new, action, cas) in [
+            (&word, Action::Close, 1),
+            (&word_and_token, Action::Rotate, 2),
+        ] {
+            let mut stored = make_altered(&healthy, Part::CaCert, 1, 8 * byte + byte % 8);
+            // Another key than the previous CA's is another CA's.
+            let found = Found::decode(&stored)
+                .ca_cert
+                .expect("one of the CAs is good");
+            let mut others = found.authorities().iter().skip(1);
+            if others.any(|other| other.public_key() != previous.public_key()) {
+                continue;
+            }
+            let found = effect(&make_change(&old, new), &mut stored, NOW);
+            assert_eq!(
+                (found.action, found.cut_off),
+                (action, CutOff::Nobody),
+                "byte {byte}"
+            );
+            assert_eq!(
+                certificates(&stored, Part::CaCert).len(),
+                cas,
+                "byte {byte}"
+            );
+            check_all_connect(&[&healthy, &stored], NOW);
         }
     }
 }

@@ -14,10 +14,10 @@ use docker_tls_certgen::standing::Cause;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use time::Duration;
 
-use super::{check_all_connect, check_refuses, effect, make_plain, make_rotated};
+use super::{check_accepts, check_all_connect, check_refuses, effect, make_plain, make_rotated};
 use crate::event::check_kept;
 use crate::mint::{FreshMint, pool_key};
-use crate::store::{NOW, make_own, set_value};
+use crate::store::{NOW, certificates, kept, make_deployed, make_own, set_value};
 
 /// How an operator's own CA certificate was made.
 struct Style {
@@ -113,6 +113,42 @@ fn an_intermediate_ca_whose_key_is_lost_is_trusted_on() {
         );
         check_all_connect(&[&before, &stored], NOW);
     }
+}
+
+#[test]
+fn an_intermediate_ca_is_kept_beside_its_root() {
+    for style in &INTERMEDIATES {
+        let mut stored = make_intermediate(style);
+        let root = make_params(style.issuer).self_signed(&pair(&pool_key(0)));
+        let root = CaCertificate::from_der(root.expect("it can sign").der());
+        let bundle = [only_ca(&stored), root.expect("it is a CA's")];
+        set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
+        let before = stored.clone();
+        effect(&make_plain(), &mut stored, NOW);
+        assert_eq!(kept(&before, &stored), Part::PUBLISHED, "{}", style.subject);
+    }
+}
+
+fn only_ca(stored: &StoredSet) -> CaCertificate {
+    let bundle = Found::decode(stored).ca_cert.expect("the bundle is good");
+    bundle.authorities()[0].clone()
+}
+
+#[test]
+fn a_ca_beside_an_altered_one_is_trusted_on() {
+    let (before, other) = (make_own(KeyAlgorithm::EcdsaP256), make_deployed());
+    let mut der = only_ca(&before).der().to_vec();
+    *der.last_mut().expect("DER is not empty") ^= 1;
+    let altered = CaCertificate::from_der(&der).expect("it still parses");
+    let bundle = [altered, only_ca(&other)];
+    let mut stored = before.clone();
+    stored.remove(&Part::State);
+    set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
+    let found = effect(&make_plain(), &mut stored, NOW);
+    assert_eq!(found.action, Action::ReissueCa);
+    assert_eq!(certificates(&stored, Part::CaCert).len(), 2);
+    check_all_connect(&[&before, &stored], NOW);
+    check_accepts(&stored, &other, NOW);
 }
 
 /// A set, and the same with a CA certificate that was made again for the same key under another name.
