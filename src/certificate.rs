@@ -318,6 +318,7 @@ impl CaCertificate {
             && (issuing_key.is_none() || issuing_key == self.subject_key_id());
         // An algorithm that is not known here tells nothing, nor does PSS, of which there are more kinds than are known.
         is_root
+            && !self.is_signed_by(self.public_key())
             && self.0.0.verify(self.public_key()) == Err(X509Error::SignatureVerificationError)
             && !self.0.0.has_pss_signature
     }
