@@ -257,9 +257,14 @@ impl Certificate {
         }
         let is_signed = self.0.verify(public_key).is_ok();
         if is_signed {
-            self.0.signed_by.get_or_init(|| public_key.to_vec());
+            self.remember_signer(public_key);
         }
         is_signed
+    }
+
+    /// Takes note of the key that signed it, so that this need not be found out.
+    pub(crate) fn remember_signer(&self, public_key: &[u8]) {
+        self.0.signed_by.get_or_init(|| public_key.to_vec());
     }
 }
 

@@ -157,7 +157,7 @@ pub fn writes(
         writes.push(write);
     }
     check_sizes(spec, &writes, after.as_ref())?;
-    check_stable(spec, found, &writes, now)?;
+    check_stable(spec, found, &writes, &issued.current, now)?;
     Ok(writes)
 }
 
@@ -366,12 +366,14 @@ fn check_stable(
     spec: &Spec,
     found: &Found,
     writes: &[Write],
+    current: &CaCertificate,
     now: OffsetDateTime,
 ) -> Result<(), PublicationError> {
     let mut result = found.clone();
     for write in writes {
         result.replace(write.part, &write.value);
     }
+    result.ca_cert = result.ca_cert.map(|bundle| bundle.sharing(current));
     let next = match planner::plan(&spec.next(), &result, now) {
         Ok(plan) if plan.is_keep() => return Ok(()),
         Ok(plan) => format!("{:?} because {:?}", plan.action, plan.causes),
