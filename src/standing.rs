@@ -128,7 +128,7 @@ impl fmt::Display for Cause {
 pub enum CurrentCa {
     /// Its certificate was found.
     Stored(CaCertificate),
-    /// Its certificate is lost, but its key signed the stored end-entity certificate, which tells what to write again.
+    /// Its certificate is lost or altered, but the end-entity certificate, or what is left, tells what to write again.
     LostCertificate(LostCertificate),
 }
 
@@ -160,7 +160,8 @@ impl CurrentCa {
     }
 }
 
-/// What can be read off an end-entity certificate, or off what is left of it, about the CA certificate that is lost.
+/// What is known of a CA certificate that is lost or altered: from an end-entity certificate that its key signed, or
+/// from what the alteration left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostCertificate {
     /// The subject's DER.
