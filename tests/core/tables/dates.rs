@@ -48,9 +48,9 @@ fn moments_in_window(not_after: OffsetDateTime) -> [OffsetDateTime; 2] {
 fn one_second_later_the_end_entity_certificate_is_reissued_from_the_same_ca() {
     let healthy = make_short_leaf();
     let not_after = leaf(&healthy).not_after();
-    for now in moments_in_window(not_after) {
+    for moment in moments_in_window(not_after) {
         let mut stored = healthy.clone();
-        let found = effect(&make_plain(), &mut stored, now);
+        let found = effect(&make_plain(), &mut stored, moment);
         let expected = Effect {
             action: Action::Reissue,
             causes: vec![Cause::Expiring {
@@ -62,7 +62,7 @@ fn one_second_later_the_end_entity_certificate_is_reissued_from_the_same_ca() {
             kept: vec![Part::CaCert, Part::CaKey, Part::Key, Part::State],
         };
         assert_eq!(found, expected);
-        check_all_connect(&[&healthy, &stored], now);
+        check_all_connect(&[&healthy, &stored], moment);
     }
 }
 
@@ -70,9 +70,9 @@ fn one_second_later_the_end_entity_certificate_is_reissued_from_the_same_ca() {
 fn one_second_later_the_ca_is_rotated() {
     for healthy in [make_deployed(), make_short_ca()] {
         let not_after = current_ca(&healthy).not_after();
-        for now in moments_in_window(not_after) {
+        for moment in moments_in_window(not_after) {
             let mut stored = healthy.clone();
-            let found = effect(&make_plain(), &mut stored, now);
+            let found = effect(&make_plain(), &mut stored, moment);
             let expected = Effect {
                 action: Action::Rotate,
                 causes: vec![Cause::Expiring {
@@ -85,7 +85,7 @@ fn one_second_later_the_ca_is_rotated() {
             };
             assert_eq!(found, expected);
             assert_eq!(certificates(&stored, Part::CaCert)[1], current_ca(&healthy));
-            check_all_connect(&[&healthy, &stored], now);
+            check_all_connect(&[&healthy, &stored], moment);
         }
     }
 }
@@ -173,12 +173,12 @@ fn an_anchor_that_expires_is_no_reason_to_write_and_neither_is_its_cross_certifi
         anchor.not_after(),
         "a cross ends with its anchor"
     );
-    for now in [
+    for moment in [
         anchor.not_after() - Duration::days(1),
         anchor.not_after() + SECOND,
         anchor.not_after() + Duration::days(365),
     ] {
-        check_kept(&make_update(&properties), &stored, now);
+        check_kept(&make_update(&properties), &stored, moment);
     }
 }
 

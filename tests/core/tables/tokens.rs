@@ -103,8 +103,8 @@ fn a_token_is_refused_while_the_open_rotations_anchor_is_within_the_renewal_wind
     let mut with_token = long.clone();
     with_token["RotationToken"] = "b".into();
     let spec = make_change(&long, &with_token);
-    for now in [in_window, not_after] {
-        let refusal = plan(&spec, &stored, now).expect_err("two generations would part");
+    for moment in [in_window, not_after] {
+        let refusal = plan(&spec, &stored, moment).expect_err("two generations would part");
         let anchor = fingerprint(&stored, 1);
         assert_eq!(refusal, Refusal::AnchorEndsSoon { anchor, not_after });
         let text = refusal.to_string();
@@ -112,7 +112,7 @@ fn a_token_is_refused_while_the_open_rotations_anchor_is_within_the_renewal_wind
             text.contains("RotationToken") && text.contains("RetiredCA"),
             "{text}"
         );
-        check_kept(&make_change(&with_token, &long), &stored, now);
+        check_kept(&make_change(&with_token, &long), &stored, moment);
     }
     // Once the anchor is gone, there is nothing to part.
     let later = not_after + Duration::SECOND;

@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time at which everything here happens.
 #[derive(Debug)]
-struct Now;
+struct FixedClock;
 
-impl TimeProvider for Now {
+impl TimeProvider for FixedClock {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = NOW.unix_timestamp().unsigned_abs();
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
@@ -74,7 +74,7 @@ impl Server {
     pub fn start(stored: &StoredSet) -> Self {
         let verifier =
             WebPkiClientVerifier::builder_with_provider(roots(stored).into(), provider());
-        let config = ServerConfig::builder_with_details(provider(), Arc::new(Now))
+        let config = ServerConfig::builder_with_details(provider(), Arc::new(FixedClock))
             .with_safe_default_protocol_versions()
             .expect("the provider has TLS 1.2 and 1.3")
             .with_client_cert_verifier(verifier.build().expect("the bundle is not empty"))
@@ -115,7 +115,7 @@ pub fn connect(stored: &StoredSet, address: &str, name: Option<&str>) -> Result<
         has_name: name.is_some(),
         provider: provider(),
     };
-    let config = ClientConfig::builder_with_details(provider(), Arc::new(Now))
+    let config = ClientConfig::builder_with_details(provider(), Arc::new(FixedClock))
         .with_safe_default_protocol_versions()
         .expect("the provider has TLS 1.2 and 1.3")
         .dangerous()
