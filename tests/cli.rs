@@ -92,7 +92,7 @@ fn inspect_of_a_healthy_set_exits_with_0_and_shows_no_key() {
 #[test]
 fn inspect_exits_with_1_when_the_next_update_would_write() {
     let desk = Desk::with_set();
-    let later = ["inspect", "--now", "2126-09-01T00:00:00Z", "--json"];
+    let later = ["inspect", "--now", "+36450d", "--json"];
     let inspection = desk.check_json(&later, 1);
     assert_eq!(inspection["next"]["is_due"], true);
     assert_eq!(inspection["next"]["cuts_off"], false);
@@ -100,6 +100,49 @@ fn inspect_exits_with_1_when_the_next_update_would_write() {
     assert!(summary.starts_with("rotated the CA"), "{summary}");
     desk.check(&["inspect", "--set", "RotationToken=2"], 1);
     desk.check(&["inspect"], 0);
+}
+
+#[test]
+fn now_takes_days_and_years_ahead_and_dates_and_refuses_the_rest_with_both_forms() {
+    let desk = Desk::with_set();
+    // A set that is made now ends in 36500 days, and is renewed from 60 days before that on.
+    for (time, due) in [
+        ("+0d", 0),
+        ("+99y", 0),
+        ("+100y", 1),
+        ("+36439d", 0),
+        ("+36441d", 1),
+        ("2000-02-29T23:59:59-05:00", 0),
+        ("+6900y", 1),
+        ("8999-12-31T23:59:59Z", 1),
+    ] {
+        desk.check(&["inspect", "--now", time], due);
+    }
+    for wrong in [
+        "+36450",
+        "36450d",
+        "+d",
+        "++1d",
+        "+-1d",
+        "+1m",
+        "+1.5y",
+        "+99999999999d",
+        "+9000y",
+        "9000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-01:00",
+        "1969-12-31T23:59:59Z",
+        "2027-02-29T00:00:00Z",
+        "tomorrow",
+    ] {
+        for command in [&["inspect"][..], &["invoke", &event_path("update.json")]] {
+            let (_, error) = desk.check(&[command, &["--now", wrong]].concat(), 2);
+            for form in ["+36450d", "+99y", "2027-03-31T12:00:00Z"] {
+                assert!(error.contains(form), "{wrong}: {error}");
+            }
+        }
+    }
+    let update = event_path("update.json");
+    desk.check(&["invoke", &update, "--now", "8999-12-31T23:59:59Z"], 0);
 }
 
 #[test]

@@ -27,7 +27,7 @@ const PART_WIDTH: usize = 8;
 #[command(after_help = "Examples:
   docker-tls inspect
   docker-tls inspect --rack rack-1 --ssm
-  docker-tls inspect --rack rack-1 --ssm --now 2126-09-01T00:00:00Z
+  docker-tls inspect --rack rack-1 --ssm --now +36450d
   docker-tls inspect --json | jq .next.summary
 
 Exit code: 0 if the next update changes nothing, 1 if it would, 2 if that cannot be told.")]

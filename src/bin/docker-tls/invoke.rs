@@ -34,7 +34,7 @@ const NAME_WIDTH: usize = 20;
 #[command(after_help = "Examples:
   docker-tls invoke events/create.json
   docker-tls invoke events/update.json
-  docker-tls invoke events/update.json --now 2126-09-01T00:00:00Z
+  docker-tls invoke events/update.json --now +36450d
   docker-tls invoke events/update.json --set RotationToken=2
   docker-tls invoke events/update.json --json | jq .Data
 

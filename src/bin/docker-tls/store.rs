@@ -1,5 +1,6 @@
 //! Which store a command works on, and at what time.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use docker_tls_certgen::ssm::Ssm;
 use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
 use docker_tls_certgen::system;
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 /// The options that every command with a store has.
 #[derive(Args)]
@@ -47,7 +48,8 @@ impl StoreArguments {
 /// The option that sets the clock.
 #[derive(Args)]
 pub struct ClockArguments {
-    /// The time that the clock shows, for example 2126-09-01T00:00:00Z
+    /// The time that the clock shows: so far ahead, as +36450d or +99y (a year is 365 days, as in CAValidityDays), or a
+    /// date, as 2027-03-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     now: Option<OffsetDateTime>,
 }
@@ -59,10 +61,34 @@ impl ClockArguments {
     }
 }
 
-fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map(|time| time.to_offset(UtcOffset::UTC))
-        .map_err(|_| "expected RFC 3339, for example 2126-09-01T00:00:00Z".to_owned())
+/// Days of a year where a time is given in years: 36500 of them are a hundred years, as for `CAValidityDays`.
+const DAYS_PER_YEAR: i64 = 365;
+/// From the clock's own beginning to the last year in which the longest `CAValidityDays` still ends before 10000, where
+/// the dates of certificates end.
+const YEARS: RangeInclusive<i32> = 1970..=8999;
+
+fn parse_time(text: &str) -> Result<OffsetDateTime, &'static str> {
+    let time = match text.strip_prefix('+') {
+        Some(ahead) => parse_days(ahead).and_then(|days| system::system_time().checked_add(days)),
+        None => OffsetDateTime::parse(text, &Rfc3339).ok(),
+    };
+    time.and_then(|time| time.checked_to_offset(UtcOffset::UTC))
+        .filter(|time| YEARS.contains(&time.year()))
+        .ok_or(
+            "expected a time from now in days or years, for example +36450d or +99y, or a date in RFC 3339, for \
+             example 2027-03-31T12:00:00Z; between 1970 and 8999",
+        )
+}
+
+/// The duration that `36450d` or `99y` says.
+fn parse_days(text: &str) -> Option<Duration> {
+    let (number, days_per_unit) = match text.strip_suffix('y') {
+        Some(years) => (years, DAYS_PER_YEAR),
+        None => (text.strip_suffix('d')?, 1),
+    };
+    let is_unsigned = number.starts_with(|first: char| first.is_ascii_digit());
+    let number: u32 = number.parse().ok().filter(|_| is_unsigned)?;
+    Some(Duration::days(i64::from(number) * days_per_unit))
 }
 
 /// SSM or a folder.
