@@ -1,4 +1,5 @@
 # make test    everything that must be green: fetches what it needs, into target/ or by apt
+# make other-days  the tests that need neither root nor containers, on other days
 # make e2e     of that, the part with Docker Engines, other TLS stacks, sam and its containers
 # make fuzz    arbitrary events and stored values, for FUZZ_SECONDS each
 # make build   the deployable target/lambda/bootstrap.zip
@@ -39,6 +40,30 @@ test: export RUST_TEST_THREADS := 8
 test: fmt clippy tools lint-template deny
 	cargo test --locked
 	$(MAKE) e2e
+
+# Moments at which the tests hold as well: leap day's end among them, which passes while they run.
+OTHER_DAYS := '+40 days' '2028-02-29 23:58:00 UTC' '+10 years'
+FAKETIME_COMMANDS := faketime:faketime
+
+# The clock is set for what the tests are and start, by a library that they are loaded with: the function has no knob
+# for it. Durations are still measured by the kernel's clock. Without the library's launcher, whose processes share a
+# lock that one of them can leave behind when it is killed.
+.PHONY: other-days
+other-days: export RUST_TEST_THREADS := 8
+other-days: export AWS_EC2_METADATA_DISABLED := true
+other-days: tools faketime-packages
+	library=$$(faketime -m -f +0 printenv LD_PRELOAD)
+	for moment in $(OTHER_DAYS); do
+		ahead=$$(printf '%+d' $$(( $$(date --date "$$moment" +%s) - $$(date +%s) )))
+		clock="env LD_PRELOAD=$$library FAKETIME=$$ahead FAKETIME_DONT_FAKE_MONOTONIC=1"
+		echo "$$moment: $$($$clock date --utc --iso-8601=seconds)"
+		$(call lint-template,$$clock)
+		CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$$clock cargo test --locked
+	done
+
+.PHONY: faketime-packages
+faketime-packages: packages
+	@$(call install,$(FAKETIME_COMMANDS))
 
 # In namespaces of their own, so that nothing that they start outlives them.
 E2E := RUST_TEST_THREADS=2 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(CURDIR)/tests/e2e/isolated' cargo test --locked --test
@@ -117,8 +142,13 @@ clippy: packages
 
 .PHONY: lint-template
 lint-template: tools
-	$(VENV)/bin/cfn-lint --include-checks I -- template.yaml
-	$(VENV)/bin/sam validate --lint
+	$(call lint-template)
+
+# The linters, run by what sets their clock or by nothing.
+define lint-template
+$(1) $(VENV)/bin/cfn-lint --include-checks I -- template.yaml
+$(1) $(VENV)/bin/sam validate --lint
+endef
 
 .PHONY: deny
 deny: packages $(CARGO_DENY)/bin/cargo-deny

@@ -102,6 +102,17 @@ fn make_folder_with_events() -> tempfile::TempDir {
     folder
 }
 
+/// Runs the tool in a folder; returns what it prints.
+fn run(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_docker-tls"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("RESPONSE_URL_ALLOWED_HOSTS")
+        .output()
+        .expect("the tool runs");
+    String::from_utf8(output.stdout).expect("text")
+}
+
 #[test]
 fn every_transcript_shows_what_the_tool_prints() {
     let steps = read_steps(README);
@@ -120,20 +131,29 @@ fn every_transcript_shows_what_the_tool_prints() {
                 None => argument.to_owned(),
             })
             .collect();
-        let output = Command::new(env!("CARGO_BIN_EXE_docker-tls"))
-            .args(&arguments)
-            .current_dir(folder.path())
-            .env_remove("RESPONSE_URL_ALLOWED_HOSTS")
-            .output()
-            .expect("the tool runs");
-        let output = String::from_utf8(output.stdout).expect("text");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         assert_eq!(
-            printed.text(&output),
+            printed.text(&run(folder.path(), &arguments)),
             shown.text(&step.output),
             "{}",
             step.command
         );
     }
+}
+
+#[test]
+fn the_example_of_a_coming_end_shows_a_renewal() {
+    let (_, example) = README
+        .split_once("`cargo run -- invoke events/update.json --now ")
+        .expect("the README has the example");
+    let (moment, _) = example.split_once('`').expect("the example ends");
+    let folder = make_folder_with_events();
+    run(folder.path(), &["invoke", "events/create.json"]);
+    let update = ["invoke", "events/update.json"];
+    let now = run(folder.path(), &update);
+    assert!(now.contains("\nunchanged\n"), "{now}");
+    let then = run(folder.path(), &[&update[..], &["--now", moment]].concat());
+    assert!(then.contains("\nrotated the CA"), "{moment}: {then}");
 }
 
 #[test]

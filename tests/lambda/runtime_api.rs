@@ -91,6 +91,7 @@ impl Function {
         });
         let mut process = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
             .env_clear()
+            .envs(clock::environment())
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", api.address().to_string().as_str()),
                 ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
