@@ -91,7 +91,7 @@ impl Function {
         });
         let mut process = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
             .env_clear()
-            .envs(clock::environment())
+            .envs(clock_of_the_test())
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", api.address().to_string().as_str()),
                 ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
@@ -204,6 +204,12 @@ impl Drop for Function {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The environment variables by which `make other-days` gives the test process another clock. A function that is started
+/// with an environment of its own needs them too, or it lives on another day than its test.
+fn clock_of_the_test() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().filter(|(name, _)| name == "LD_PRELOAD" || name.starts_with("FAKETIME"))
 }
 
 /// Serves one request of the Runtime API.
