@@ -1,6 +1,6 @@
 //! Which response URLs are answered: every partition's real ones, and no trick.
 
-use docker_tls_certgen::response_url::{ResponsePolicy, UrlRefusal};
+use docker_tls_certgen::cloudformation::response_url::{ResponsePolicy, UrlRefusal};
 use time::{Duration, OffsetDateTime};
 
 const ACCOUNT: &str = "012345678912";

@@ -3,14 +3,13 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::{ParameterType, StoredParameter, StoredSet};
-use docker_tls_certgen::plan::{Occasion, Spec};
-use docker_tls_certgen::properties::{GeneratorProperties, OldProperties};
-use docker_tls_certgen::rack::{Part, Rack};
-use docker_tls_certgen::state::Owner;
-use docker_tls_certgen::system::SystemMint;
-use docker_tls_certgen::{planner, publication};
+use docker_tls_certgen::machine::real::SystemMint;
+use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
+use docker_tls_certgen::plan::{planner, publication};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
+use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::set::state::Owner;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -91,7 +90,7 @@ fn make_spec(properties: &Value, occasion: Occasion) -> Spec {
             "arn:aws:cloudformation:us-east-1:123456789012:stack/rack-1/f00",
             "DockerTLSCertGenerate",
         ),
-        asked: None,
+        sent_at: None,
     }
 }
 

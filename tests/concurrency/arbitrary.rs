@@ -1,16 +1,16 @@
 //! Arbitrary events: each is answered once, in a form that CloudFormation takes, and a bad one changes nothing.
 
-use docker_tls_certgen::event::Event;
-use docker_tls_certgen::handler::Outcome;
-use docker_tls_certgen::response::{MAX_BODY_BYTES, Response};
+use docker_tls_certgen::cloudformation::event::Event;
+use docker_tls_certgen::cloudformation::response::{MAX_BODY_BYTES, Response};
+use docker_tls_certgen::function::handler::Outcome;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::cases::cases;
 use crate::cloudformation::{EVENTS, make_event, make_store, run_alone};
+use crate::machine::EPOCH;
 use crate::running::{Request, Running};
 use crate::store::MemoryStore;
-use crate::world::EPOCH;
 
 /// The longest id that CloudFormation takes.
 const MAX_ID_BYTES: usize = 1024;
@@ -166,7 +166,7 @@ proptest! {
         let mut store = if is_stored { make_store(&[make_event("create")]) } else { MemoryStore::default() };
         let before = store.clone();
         let event = Event::parse(event).expect("it has a response URL");
-        let request = Request { event: event.clone(), asked: None };
+        let request = Request { event: event.clone(), sent_at: None };
         match run_alone(&request, &mut store, "arbitrary") {
             Outcome::Answer(response, _) => {
                 check_body(&event, &response);
@@ -179,7 +179,7 @@ proptest! {
     #[test]
     fn an_arbitrary_event_that_runs_out_of_time_is_answered_too(event in any_event()) {
         let event = Event::parse(event).expect("it has a response URL");
-        let request = Request { event: event.clone(), asked: None };
+        let request = Request { event: event.clone(), sent_at: None };
         let (running, _) = Running::start(&request, "arbitrary", EPOCH);
         check_body(&event, &running.break_off());
     }

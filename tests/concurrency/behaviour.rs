@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use docker_tls_certgen::handler::Outcome;
+use docker_tls_certgen::function::handler::Outcome;
 
 use crate::running::{Request, Running, Step};
 use crate::store::{Answer, Call};
@@ -140,7 +140,7 @@ impl Behaviour {
             answers.push((at, answer, now));
             at = before;
         }
-        let (mut running, _) = self.start(self.nodes[node as usize].actor, crate::world::EPOCH);
+        let (mut running, _) = self.start(self.nodes[node as usize].actor, crate::machine::EPOCH);
         for (to, answer, now) in answers.into_iter().rev() {
             let step = running.resume((**self.answers.thing(answer)).clone(), now);
             let is_same = match (self.want(step), self.wants(to)) {

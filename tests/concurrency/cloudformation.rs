@@ -1,14 +1,14 @@
 //! Events as CloudFormation sends them, made from those in `events/`.
 
-use docker_tls_certgen::event::Event;
-use docker_tls_certgen::rack::{Part, Rack};
-use docker_tls_certgen::state::EventSeconds;
+use docker_tls_certgen::cloudformation::event::Event;
+use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::set::state::EventSeconds;
 use serde_json::{Value, json};
 
+use crate::machine::EPOCH;
 use crate::running::{Request, Running, Step};
 use crate::store::{Answer, MemoryStore};
-use crate::world::EPOCH;
-use docker_tls_certgen::handler::Outcome;
+use docker_tls_certgen::function::handler::Outcome;
 
 /// The files of `events/`, with the names that they have there.
 pub const EVENTS: [(&str, &str); 11] = [
@@ -89,9 +89,9 @@ pub fn unchanged(event: &Value) -> Value {
 
 /// A request from an event.
 #[track_caller]
-pub fn make_request(event: &Value, asked: Option<EventSeconds>) -> Request {
+pub fn make_request(event: &Value, sent_at: Option<EventSeconds>) -> Request {
     let event = Event::parse(event.clone()).expect("the event has a response URL");
-    Request { event, asked }
+    Request { event, sent_at }
 }
 
 /// Runs an event alone, from its beginning to its end, while the clock stands still but for pauses.

@@ -14,14 +14,14 @@ use std::io::{self, Write as _};
 use std::rc::Rc;
 use std::slice;
 
-use docker_tls_certgen::claim::PUT_LIMIT;
+use docker_tls_certgen::store::PUT_LIMIT;
 use serde_json::Value;
 
 use crate::behaviour::{Behaviour, NodeId, Numbering, Want};
 use crate::cloudformation::{make_request, rack};
+use crate::machine::EPOCH;
 use crate::store::{Answer, Call, Failure, MemoryStore};
 use crate::witness::{Published, Witness};
-use crate::world::EPOCH;
 
 /// How much time passes when a schedule lets time pass: so little that a put can still take effect, and so much that
 /// a few of them use up a lease.

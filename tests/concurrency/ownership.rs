@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::state::{Owner, State};
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::state::{Owner, State};
 use serde_json::{Value, json};
 
 use crate::cloudformation::make_deployed_store;
@@ -342,7 +342,7 @@ impl Model {
         let state = self.function.store.value(&rack_numbered(rack), Part::State);
         let state = state.and_then(|state| State::decode(state).ok());
         state.is_some_and(|state| {
-            state.is_owned_by(&owner) || state.has_later_change(&owner, sent.asked)
+            state.is_owned_by(&owner) || state.has_later_change(&owner, sent.sent_at)
         })
     }
 

@@ -8,19 +8,19 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use docker_tls_certgen::authority::Mint;
-use docker_tls_certgen::event::Event;
-use docker_tls_certgen::handler::{self, Outcome, Progress};
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::rack::{Part, Rack};
-use docker_tls_certgen::response::Response;
-use docker_tls_certgen::state::EventSeconds;
+use docker_tls_certgen::cloudformation::event::Event;
+use docker_tls_certgen::cloudformation::response::Response;
+use docker_tls_certgen::function::handler::{self, Outcome, Progress};
+use docker_tls_certgen::machine::Machine;
+use docker_tls_certgen::pki::authority::Mint;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::set::state::EventSeconds;
 use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
-use docker_tls_certgen::world::World;
 use time::{Duration, OffsetDateTime};
 
+use crate::machine::{Chance, ChanceMint, time_at};
 use crate::store::{Answer, Call, stored_set};
-use crate::world::{Chance, ChanceMint, time_at};
 
 /// How long a handler has: longer than any schedule takes.
 const TIME_LIMIT: Duration = Duration::minutes(10);
@@ -31,7 +31,7 @@ pub struct Request {
     /// The event.
     pub event: Event,
     /// The `X-Amz-Date` of its URL.
-    pub asked: Option<EventSeconds>,
+    pub sent_at: Option<EventSeconds>,
 }
 
 /// What a handler does next.
@@ -61,8 +61,8 @@ impl Running {
         let progress = Rc::new(Progress::default());
         let future = {
             let (port, event, progress) = (port.clone(), event.clone(), progress.clone());
-            let asked = request.asked;
-            async move { handler::handle(&event, asked, &*port, &*port, &progress).await }
+            let sent_at = request.sent_at;
+            async move { handler::handle(&event, sent_at, &*port, &*port, &progress).await }
         };
         let mut running = Self {
             future: Box::pin(future),
@@ -168,7 +168,7 @@ impl ParameterStore for Port {
     }
 }
 
-impl World for Port {
+impl Machine for Port {
     fn now(&self) -> OffsetDateTime {
         time_at(self.now.get())
     }

@@ -5,15 +5,15 @@
 //! Update that failed is followed by one with the old properties; an id that changes is followed by a Delete of the
 //! old one once all is well, or of the new one once all is rolled back.
 
-use docker_tls_certgen::handler::Outcome;
-use docker_tls_certgen::rack::Rack;
-use docker_tls_certgen::response::Response;
+use docker_tls_certgen::cloudformation::response::Response;
+use docker_tls_certgen::function::handler::Outcome;
+use docker_tls_certgen::set::rack::Rack;
 use serde_json::{Value, json};
 
 use crate::cloudformation::{make_event, make_request};
+use crate::machine::EPOCH;
 use crate::running::{Running, Step};
 use crate::store::{Answer, Failure, MemoryStore};
-use crate::world::EPOCH;
 
 /// How many seconds lie between two events.
 const SECONDS_BETWEEN: i64 = 10;
@@ -46,7 +46,7 @@ pub struct Sent {
     /// The event.
     pub event: Value,
     /// Its date.
-    pub asked: i64,
+    pub sent_at: i64,
 }
 
 /// What CloudFormation was told.
@@ -83,8 +83,8 @@ impl Function {
     /// Sends an event, and tells after every call what is stored.
     pub fn send(&mut self, event: Value, fate: Fate, watch: &mut dyn FnMut(&MemoryStore)) -> Told {
         let index = i64::try_from(self.sent.len()).expect("there are not that many");
-        let asked = EPOCH / 1_000 + SECONDS_BETWEEN * index;
-        let sent = Sent { event, asked };
+        let sent_at = EPOCH / 1_000 + SECONDS_BETWEEN * index;
+        let sent = Sent { event, sent_at };
         self.sent.push(sent.clone());
         self.handle(&sent, fate, watch)
     }
@@ -92,7 +92,7 @@ impl Function {
     /// Handles an event that was sent now or before.
     pub fn handle(&mut self, sent: &Sent, fate: Fate, watch: &mut dyn FnMut(&MemoryStore)) -> Told {
         self.handled += 1;
-        let request = make_request(&sent.event, self.is_dated.then_some(sent.asked));
+        let request = make_request(&sent.event, self.is_dated.then_some(sent.sent_at));
         let latest = i64::try_from(self.sent.len()).expect("there are not that many");
         let mut now = EPOCH + SECONDS_BETWEEN * 1_000 * latest;
         let name = format!("event-{}", self.handled);

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use docker_tls_certgen::parameter::{
+use docker_tls_certgen::set::parameter::{
     MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredParameter, StoredSet,
 };
-use docker_tls_certgen::rack::{Part, Rack};
+use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::store::{StoreAction, StoreError};
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! Two events at once, in every order of their calls.
 
-use docker_tls_certgen::certificate::Fingerprint;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Standing;
+use docker_tls_certgen::pki::certificate::Fingerprint;
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 
 use crate::cloudformation::{
@@ -61,7 +61,7 @@ fn owned_by_two() -> MemoryStore {
 
 fn previous_ca(store: &MemoryStore) -> Fingerprint {
     let found = Found::decode(&stored_set(&store.set(&rack())));
-    let previous = Standing::previous_ca(&found);
+    let previous = Assessment::previous_ca(&found);
     previous.expect("a rotation is open").fingerprint()
 }
 

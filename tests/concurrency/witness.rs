@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::rack::{Part, Rack};
-use docker_tls_certgen::response::Data;
+use docker_tls_certgen::cloudformation::response::Data;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::rack::{Part, Rack};
 
 use crate::acceptance::{Id, Registry, Verdict, read_certificates};
+use crate::machine::EPOCH;
 use crate::store::{MemoryStore, stored_set};
-use crate::world::EPOCH;
 
 /// What somebody out there may hold: bundles and chains by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

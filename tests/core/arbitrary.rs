@@ -4,16 +4,14 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::plan::{Occasion, Spec};
-use docker_tls_certgen::planner;
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::properties::{
-    GeneratorProperties, GetterProperties, OldProperties, unknown_property,
-};
-use docker_tls_certgen::publication::{self, PublicationError};
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::cloudformation::properties::{GetterProperties, unknown_property};
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::publication::{self, PublicationError};
+use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -214,15 +212,15 @@ fn any_properties() -> impl Strategy<Value = Value> {
 }
 
 fn any_spec() -> impl Strategy<Value = Spec> {
-    let asked = prop_oneof![Just(None), (0i64..1000).prop_map(Some)];
-    (any_properties(), any_properties(), any::<bool>(), asked).prop_map(
-        |(old, properties, adopts, asked)| Spec {
+    let sent_at = prop_oneof![Just(None), (0i64..1000).prop_map(Some)];
+    (any_properties(), any_properties(), any::<bool>(), sent_at).prop_map(
+        |(old, properties, adopts, sent_at)| Spec {
             occasion: if adopts {
                 Occasion::Adoption
             } else {
                 Occasion::Update
             },
-            asked,
+            sent_at,
             ..make_change(&old, &properties)
         },
     )

@@ -2,9 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_tls_certgen::flaw::Flaw;
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::pki::undecodable::Undecodable;
+use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 
 use crate::store::{set_value, value};
 
@@ -61,14 +62,22 @@ impl Damage {
     /// What is wrong with the value by itself, afterwards.
     pub fn flaw(self, part: Part) -> Option<Flaw> {
         let (label, junk) = if part.is_key() {
-            ("PRIVATE KEY", Flaw::KeyDoesNotLoad)
+            (
+                "PRIVATE KEY",
+                Flaw::Undecodable(Undecodable::KeyDoesNotLoad),
+            )
         } else {
-            ("CERTIFICATE", Flaw::NotACertificate)
+            (
+                "CERTIFICATE",
+                Flaw::Undecodable(Undecodable::NotACertificate),
+            )
         };
         match self {
             Self::Missing => Some(Flaw::Missing),
-            Self::NotBase64 => Some(Flaw::NotBase64),
-            Self::Text | Self::Truncated => Some(Flaw::NoPemBlock { label }),
+            Self::NotBase64 => Some(Flaw::Undecodable(Undecodable::NotBase64)),
+            Self::Text | Self::Truncated => {
+                Some(Flaw::Undecodable(Undecodable::NoPemBlock { label }))
+            }
             Self::EmptyBlock | Self::JunkDer => Some(junk),
             Self::OfAnotherSet => None,
         }

@@ -1,14 +1,15 @@
 //! Events, as far as the core sees them, and carrying them out on a set.
 
-use docker_tls_certgen::authority::Mint;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::plan::{Occasion, Plan, Refusal, Spec};
-use docker_tls_certgen::planner;
-use docker_tls_certgen::properties::{GeneratorProperties, OldProperties};
-use docker_tls_certgen::publication::{self, Write};
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::state::Owner;
+use docker_tls_certgen::pki::authority::Mint;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::publication;
+use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
+use docker_tls_certgen::plan::write::Write;
+use docker_tls_certgen::plan::{Plan, Refusal};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::state::Owner;
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -41,7 +42,7 @@ fn make_spec(old: &Value, properties: &Value, occasion: Occasion) -> Spec {
         old: OldProperties::read(old),
         occasion,
         owner: make_owner("DockerTLSCertGenerate"),
-        asked: None,
+        sent_at: None,
     }
 }
 

@@ -5,9 +5,9 @@ mod size;
 
 use std::sync::LazyLock;
 
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 
 use crate::damage::text_of;

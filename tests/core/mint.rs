@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest;
-use docker_tls_certgen::authority::{Mint, SERIAL_BYTES};
-use docker_tls_certgen::private_key::{KeyAlgorithm, PrivateKey};
+use docker_tls_certgen::pki::authority::{Mint, SERIAL_BYTES};
+use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 
 /// How many P-256 keys are made ahead.
 const POOL_KEYS: usize = 64;

@@ -13,7 +13,7 @@ mod task;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::set::parameter::StoredSet;
 use serde_json::{Value, json};
 
 use self::search::search;

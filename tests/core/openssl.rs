@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 

@@ -1,11 +1,11 @@
 //! Sets as the store holds them: the deployed handler's own, and ours.
 
-use docker_tls_certgen::certificate::Certificate;
-use docker_tls_certgen::encoding::PemText;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::{ParameterType, StoredParameter, StoredSet};
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::{Part, Rack};
+use docker_tls_certgen::pki::certificate::Certificate;
+use docker_tls_certgen::pki::encoding::PemText;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
+use docker_tls_certgen::set::rack::{Part, Rack};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 

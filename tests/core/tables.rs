@@ -11,11 +11,12 @@ mod rotation;
 mod text;
 mod tokens;
 
-use docker_tls_certgen::certificate::{Certificate, Fingerprint};
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::plan::{Action, CutOff, Spec};
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::pki::certificate::{Certificate, Fingerprint};
+use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::{Action, CutOff};
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 

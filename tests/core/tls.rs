@@ -10,9 +10,9 @@ mod rustls_peer;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 
 use crate::issued::{Origin, make_generations};
 use crate::store::{certificate, make_deployed, make_other_deployed, make_own};

@@ -1,23 +1,29 @@
 //! Arbitrary JSON as an event: one answer that CloudFormation takes, or none where there is no URL.
 #![no_main]
 
+#[path = "../concurrency/machine.rs"]
+mod machine;
 #[path = "../concurrency/running.rs"]
-#[expect(dead_code, reason = "the schedules of tests/concurrency use more of it")]
+#[expect(
+    dead_code,
+    reason = "the schedules of tests/concurrency use more of it"
+)]
 mod running;
 #[path = "../concurrency/store.rs"]
-#[expect(dead_code, reason = "the schedules of tests/concurrency use more of it")]
+#[expect(
+    dead_code,
+    reason = "the schedules of tests/concurrency use more of it"
+)]
 mod store;
-#[path = "../concurrency/world.rs"]
-mod world;
 
-use docker_tls_certgen::event::Event;
-use docker_tls_certgen::handler::Outcome;
-use docker_tls_certgen::response::MAX_BODY_BYTES;
+use docker_tls_certgen::cloudformation::event::Event;
+use docker_tls_certgen::cloudformation::response::MAX_BODY_BYTES;
+use docker_tls_certgen::function::handler::Outcome;
 use libfuzzer_sys::fuzz_target;
 
+use machine::EPOCH;
 use running::{Request, Running, Step};
 use store::{Answer, MemoryStore};
-use world::EPOCH;
 
 fuzz_target!(|text: &str| {
     let Ok(json) = serde_json::from_str(text) else {
@@ -26,7 +32,10 @@ fuzz_target!(|text: &str| {
     let Some(event) = Event::parse(json) else {
         return;
     };
-    let request = Request { event, asked: None };
+    let request = Request {
+        event,
+        sent_at: None,
+    };
     let mut store = MemoryStore::default();
     let mut now = EPOCH;
     // Twice, for a second delivery finds what the first one made.

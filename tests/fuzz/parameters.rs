@@ -1,23 +1,26 @@
 //! Arbitrary values in the store: a plan, and writes that the next event keeps, or a clean refusal.
 #![no_main]
 
-#[path = "../concurrency/world.rs"]
-#[expect(dead_code, reason = "the schedules of tests/concurrency use more of it")]
-mod world;
+#[path = "../concurrency/machine.rs"]
+#[expect(
+    dead_code,
+    reason = "the schedules of tests/concurrency use more of it"
+)]
+mod machine;
 
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::{ParameterType, StoredParameter, StoredSet};
-use docker_tls_certgen::plan::{Occasion, Spec};
-use docker_tls_certgen::properties::{GeneratorProperties, OldProperties};
-use docker_tls_certgen::publication::{self, PublicationError};
-use docker_tls_certgen::rack::{Part, Rack};
-use docker_tls_certgen::state::Owner;
-use docker_tls_certgen::{planner, standing::Standing};
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::publication::{self, PublicationError};
+use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
+use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::set::state::Owner;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
-use world::{Chance, ChanceMint, EPOCH, time_at};
+use machine::{Chance, ChanceMint, EPOCH, time_at};
 
 const DEPLOYED: [&str; 2] = [
     include_str!("../fixtures/deployed-handler-rack-1.json"),
@@ -30,9 +33,17 @@ enum Stored {
     Missing,
     Text(String),
     /// A value of a deployed set, perhaps in a place where it does not belong.
-    Real { set: bool, part: u8 },
+    Real {
+        set: bool,
+        part: u8,
+    },
     /// The same with one character changed or with its end cut off.
-    Spoilt { set: bool, part: u8, at: u16, with: Option<char> },
+    Spoilt {
+        set: bool,
+        part: u8,
+        at: u16,
+        with: Option<char>,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -46,7 +57,10 @@ struct Input {
 
 fn real(set: bool, part: u8) -> String {
     let fixture: Value = serde_json::from_str(DEPLOYED[usize::from(set)]).expect("a fixture");
-    let rack = fixture["Rack"].as_str().and_then(Rack::new).expect("a rack");
+    let rack = fixture["Rack"]
+        .as_str()
+        .and_then(Rack::new)
+        .expect("a rack");
     let part = Part::PUBLISHED[usize::from(part) % Part::PUBLISHED.len()];
     let value = &fixture["Parameters"][rack.parameter_name(part)]["Value"];
     value.as_str().expect("a value").to_owned()
@@ -57,7 +71,12 @@ fn value(stored: &Stored) -> Option<String> {
         Stored::Missing => None,
         Stored::Text(text) => Some(text.clone()),
         Stored::Real { set, part } => Some(real(*set, *part)),
-        Stored::Spoilt { set, part, at, with } => {
+        Stored::Spoilt {
+            set,
+            part,
+            at,
+            with,
+        } => {
             let mut value = real(*set, *part);
             let at = usize::from(*at) % value.len();
             match with {
@@ -70,7 +89,13 @@ fn value(stored: &Stored) -> Option<String> {
 }
 
 fuzz_target!(|input: Input| {
-    let parts = [Part::CaCert, Part::CaKey, Part::Cert, Part::Key, Part::State];
+    let parts = [
+        Part::CaCert,
+        Part::CaKey,
+        Part::Cert,
+        Part::Key,
+        Part::State,
+    ];
     let stored: StoredSet = parts
         .into_iter()
         .zip(&input.stored)
@@ -88,7 +113,7 @@ fuzz_target!(|input: Input| {
     if let Some(token) = input.token {
         properties["RotationToken"] = Value::from(token);
     }
-    if let Some(previous) = Standing::previous_ca(&found).filter(|_| input.retires_previous) {
+    if let Some(previous) = Assessment::previous_ca(&found).filter(|_| input.retires_previous) {
         properties["RetiredCA"] = Value::from(previous.fingerprint().to_string());
     }
     let spec = Spec {
@@ -100,7 +125,7 @@ fuzz_target!(|input: Input| {
             Occasion::Update
         },
         owner: Owner::new("stack", "resource"),
-        asked: None,
+        sent_at: None,
     };
     let now = time_at(EPOCH) + time::Duration::days(input.days.into());
     let Ok(plan) = planner::plan(&spec, &found, now) else {

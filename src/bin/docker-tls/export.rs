@@ -10,9 +10,9 @@ use anstream::println;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::http_client::ClientError;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::machine::http::ClientError;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::store::{ParameterStore as _, StoreError};
 use zeroize::Zeroizing;
 
@@ -134,7 +134,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ExportError> {
 
 /// What is exported must work.
 fn check(found: &Found) -> Result<(), ExportError> {
-    let flawed = |part, flaw: &docker_tls_certgen::flaw::Flaw| ExportError::Flawed {
+    let flawed = |part, flaw: &docker_tls_certgen::set::flaw::Flaw| ExportError::Flawed {
         part,
         flaw: flaw.to_string(),
     };

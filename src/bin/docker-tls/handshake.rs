@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use docker_tls_certgen::certificate::Certificate;
+use docker_tls_certgen::pki::certificate::Certificate;
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};

@@ -5,16 +5,16 @@ use std::process::ExitCode;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use docker_tls_certgen::claim;
-use docker_tls_certgen::http_client::ClientError;
-use docker_tls_certgen::inspection::{CertificateView, Inspection, ParameterView};
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::plan::{Occasion, Spec};
-use docker_tls_certgen::properties::{GeneratorProperties, OldProperties, PropertyError};
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::state::{Owner, State};
+use docker_tls_certgen::cloudformation::properties::PropertyError;
+use docker_tls_certgen::machine::http::ClientError;
+use docker_tls_certgen::pki::timestamp::timestamp;
+use docker_tls_certgen::plan::inspection::{CertificateView, Inspection, ParameterView};
+use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::state::{Owner, State};
+use docker_tls_certgen::store::claim;
 use docker_tls_certgen::store::{ParameterStore as _, StoreError};
-use docker_tls_certgen::timestamp::timestamp;
 use serde_json::{Map, Value};
 
 use crate::store::{ClockArguments, RackError, StoreArguments};
@@ -78,7 +78,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, InspectError> {
         old: OldProperties::default(),
         occasion: Occasion::Update,
         owner: Owner::new("", ""),
-        asked: None,
+        sent_at: None,
     };
     let stored = store.read(&rack, &Part::ALL).await?;
     let inspection = Inspection::of(&spec, &stored, arguments.clock.now());

@@ -8,13 +8,13 @@ use std::{env, fs, io};
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use docker_tls_certgen::delivery::{Courier, DeliveryError};
-use docker_tls_certgen::event::Event;
-use docker_tls_certgen::handler::{self, Outcome, Progress, Report};
-use docker_tls_certgen::http_client::{ClientError, Tls};
-use docker_tls_certgen::response::{Data, Response};
-use docker_tls_certgen::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
-use docker_tls_certgen::system::{self, SystemWorld};
+use docker_tls_certgen::cloudformation::event::Event;
+use docker_tls_certgen::cloudformation::response::{Data, Response};
+use docker_tls_certgen::cloudformation::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
+use docker_tls_certgen::function::delivery::{Courier, DeliveryError};
+use docker_tls_certgen::function::handler::{self, Outcome, Progress, Report};
+use docker_tls_certgen::machine::http::{ClientError, Tls};
+use docker_tls_certgen::machine::real::{self, RealMachine};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -112,7 +112,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
         Ok(url) => {
             let deadline = Instant::now() + TIME_LIMIT;
             Courier::new(&Tls::new()?)?
-                .deliver(url, &response.body(), deadline, system::jitter)
+                .deliver(url, &response.body(), deadline, real::jitter)
                 .await?;
             true
         }
@@ -157,10 +157,10 @@ async fn handle(
     url: &Result<ResponseUrl, UrlRefusal>,
 ) -> Result<(Response, Report), InvokeError> {
     let store = arguments.store.open().await?;
-    let world = SystemWorld::new(arguments.clock.now(), Instant::now() + TIME_LIMIT);
+    let machine = RealMachine::new(arguments.clock.now(), Instant::now() + TIME_LIMIT);
     let signed_at = url.as_ref().ok().and_then(ResponseUrl::signed_at);
-    let asked = signed_at.map(OffsetDateTime::unix_timestamp);
-    match handler::handle(event, asked, &store, &world, &Progress::default()).await {
+    let sent_at = signed_at.map(OffsetDateTime::unix_timestamp);
+    match handler::handle(event, sent_at, &store, &machine, &Progress::default()).await {
         Outcome::Answer(response, report) => Ok((response, report)),
         Outcome::NoAnswer(reason) => Err(InvokeError::NotAnswered(reason)),
     }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use docker_tls_certgen::bundle::TrustBundle;
-use docker_tls_certgen::certificate::{CaCertificate, Certificate};
-use docker_tls_certgen::flaw::Flaw;
-use docker_tls_certgen::http_client::ClientError;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::machine::http::ClientError;
+use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
+use docker_tls_certgen::pki::timestamp::timestamp;
+use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::store::{ParameterStore as _, StoreError};
-use docker_tls_certgen::timestamp::timestamp;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -206,13 +206,13 @@ async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ProbeError>
             path: path.clone(),
             error,
         })?;
-        TrustBundle::from_pem(&pem)
+        TrustBundle::from_pem(&pem).map_err(Flaw::from)
     } else {
         let store = arguments.store.open().await?;
         let rack = store.rack(arguments.rack.as_deref())?;
         let stored = store.read(&rack, &[Part::CaCert]).await?;
         let value = stored.get(&Part::CaCert).ok_or(Flaw::Missing);
-        value.and_then(|stored| TrustBundle::decode(stored.value.expose()))
+        value.and_then(|stored| Ok(TrustBundle::decode(stored.value.expose())?))
     };
     let bundle = bundle.map_err(ProbeError::Bundle)?;
     Ok(bundle.authorities().to_vec())
@@ -327,7 +327,7 @@ fn judge(host: &Host, told: &Told, bundle: &[CaCertificate]) -> Finding {
         trusts: subjects
             .unwrap_or_default()
             .iter()
-            .map(|subject| docker_tls_certgen::certificate::common_name_of(subject))
+            .map(|subject| docker_tls_certgen::pki::certificate::common_name_of(subject))
             .collect(),
         presents,
         reason: (verdict == Verdict::NotMutual).then(|| {

@@ -4,13 +4,13 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
-use docker_tls_certgen::folder::Folder;
-use docker_tls_certgen::http_client::{ClientError, Tls};
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::rack::{Part, Rack};
-use docker_tls_certgen::ssm::Ssm;
+use docker_tls_certgen::machine::http::{ClientError, Tls};
+use docker_tls_certgen::machine::real;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::store::folder::Folder;
+use docker_tls_certgen::store::ssm::Ssm;
 use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
-use docker_tls_certgen::system;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
@@ -57,7 +57,7 @@ pub struct ClockArguments {
 impl ClockArguments {
     /// The time, given or the system's.
     pub fn now(&self) -> OffsetDateTime {
-        self.now.unwrap_or_else(system::system_time)
+        self.now.unwrap_or_else(real::system_time)
     }
 }
 
@@ -69,7 +69,7 @@ const YEARS: RangeInclusive<i32> = 1970..=8999;
 
 fn parse_time(text: &str) -> Result<OffsetDateTime, &'static str> {
     let time = match text.strip_prefix('+') {
-        Some(ahead) => parse_days(ahead).and_then(|days| system::system_time().checked_add(days)),
+        Some(ahead) => parse_days(ahead).and_then(|days| real::system_time().checked_add(days)),
         None => OffsetDateTime::parse(text, &Rfc3339).ok(),
     };
     time.and_then(|time| time.checked_to_offset(UtcOffset::UTC))

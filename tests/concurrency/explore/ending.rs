@@ -1,8 +1,8 @@
 //! What must be true once a handler has answered, and once all have.
 
-use docker_tls_certgen::handler::Outcome;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::response::Response;
+use docker_tls_certgen::cloudformation::response::Response;
+use docker_tls_certgen::function::handler::Outcome;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::Value;
 
 use super::{End, Explorer, State};

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use docker_tls_certgen::certificate::Certificate;
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::pki::certificate::Certificate;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::set::rack::Part;
 use time::Duration;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::Oid;

@@ -1,13 +1,13 @@
 //! What is issued fits: 4096 characters in a parameter, 4096 bytes in a response.
 
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::{MAX_VALUE_CHARS, StoredSet};
-use docker_tls_certgen::plan::Spec;
-use docker_tls_certgen::planner;
-use docker_tls_certgen::publication::{self, PublicationError};
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Standing;
-use docker_tls_certgen::state::State;
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::publication::{self, PublicationError};
+use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::{MAX_VALUE_CHARS, StoredSet};
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::state::State;
 use serde_json::{Value, json};
 
 use super::families;
@@ -58,7 +58,7 @@ fn a_state_with_all_lists_full_and_an_rsa_anchor_fits_its_parameter() {
     for number in 0..=20 {
         template = change(&template, "RotationToken", number.into(), &mut stored);
         if number < 20 {
-            let previous = Standing::previous_ca(&Found::decode(&stored));
+            let previous = Assessment::previous_ca(&Found::decode(&stored));
             let previous = previous.expect("a rotation is open").fingerprint();
             template = change(
                 &template,

@@ -5,9 +5,11 @@ use std::hash::{Hash, Hasher};
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::{
+    ParameterType, ParameterValue, StoredParameter, StoredSet,
+};
+use docker_tls_certgen::set::rack::Part;
 
 /// The number of a stored set.
 pub type SetId = usize;

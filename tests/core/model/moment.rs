@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use docker_tls_certgen::certificate::Fingerprint;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::pki::certificate::Fingerprint;
+use docker_tls_certgen::set::rack::Part;
 
 use super::archive::SetId;
 use super::sight::Sight;

@@ -1,11 +1,13 @@
 //! What one event does to one set.
 
-use docker_tls_certgen::flaw::Flaw;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::plan::{CutOff, Plan, Refusal, Spec};
-use docker_tls_certgen::planner;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::pki::undecodable::Undecodable;
+use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::{CutOff, Plan, Refusal};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::rack::Part;
 use time::OffsetDateTime;
 
 use super::archive::SetId;
@@ -84,10 +86,10 @@ fn subsets(parts: &[Part]) -> Vec<Vec<Part>> {
 
 fn spoil(found: &mut Found, part: Part) {
     match part {
-        Part::CaCert => found.ca_cert = Err(Flaw::NotACertificate),
-        Part::CaKey => found.ca_key = Err(Flaw::KeyDoesNotLoad),
-        Part::Cert => found.cert = Err(Flaw::NotACertificate),
-        Part::Key => found.key = Err(Flaw::KeyDoesNotLoad),
+        Part::CaCert => found.ca_cert = Err(Flaw::Undecodable(Undecodable::NotACertificate)),
+        Part::CaKey => found.ca_key = Err(Flaw::Undecodable(Undecodable::KeyDoesNotLoad)),
+        Part::Cert => found.cert = Err(Flaw::Undecodable(Undecodable::NotACertificate)),
+        Part::Key => found.key = Err(Flaw::Undecodable(Undecodable::KeyDoesNotLoad)),
         Part::State => found.state = Err(Flaw::NotState),
         Part::Claim => {}
     }

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
-use docker_tls_certgen::certificate::Fingerprint;
+use docker_tls_certgen::pki::certificate::Fingerprint;
+use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::publication;
+use docker_tls_certgen::plan::write::Write;
 use docker_tls_certgen::plan::{CutOff, Refusal};
-use docker_tls_certgen::planner;
-use docker_tls_certgen::publication;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -410,7 +411,7 @@ impl Search<'_> {
         let site = &mut self.known().site;
         site.settle_signatures(&mut writes);
         let mut set = *set;
-        let apply = |write: &publication::Write| {
+        let apply = |write: &Write| {
             set = site.set_with(set, write.part, Some(write.value.expose()));
             set
         };

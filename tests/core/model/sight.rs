@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use docker_tls_certgen::bundle::TrustBundle;
-use docker_tls_certgen::chain::CertificateChain;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Standing;
+use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::chain::CertificateChain;
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::rack::Part;
 
 use super::archive::Set;
 use super::site::{Keys, ListId, Site};
@@ -81,7 +81,7 @@ impl Sight {
             traces,
             issuers,
             ca_key,
-            previous_ca: Standing::previous_ca(found).map(|ca| ca.fingerprint().to_string()),
+            previous_ca: Assessment::previous_ca(found).map(|ca| ca.fingerprint().to_string()),
             current_ca: current_ca.map(|ca| ca.fingerprint().to_string()),
         }
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use docker_tls_certgen::certificate::{Certificate, Fingerprint};
-use docker_tls_certgen::encoding;
-use docker_tls_certgen::parameter::{ParameterValue, StoredSet};
-use docker_tls_certgen::publication::Write;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::pki::certificate::{Certificate, Fingerprint};
+use docker_tls_certgen::pki::encoding;
+use docker_tls_certgen::plan::write::Write;
+use docker_tls_certgen::set::parameter::{ParameterValue, StoredSet};
+use docker_tls_certgen::set::rack::Part;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::archive::{Archive, Set, SetId, StoredValue};

@@ -4,12 +4,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_tls_certgen::bundle::TrustBundle;
-use docker_tls_certgen::certificate::CaCertificate;
-use docker_tls_certgen::chain::CertificateChain;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::rack::Part;
+use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::certificate::CaCertificate;
+use docker_tls_certgen::pki::chain::CertificateChain;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use time::Duration;
 
 use crate::store::value;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::set::parameter::StoredSet;
 use serde_json::Value;
 use time::OffsetDateTime;
 

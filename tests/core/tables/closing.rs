@@ -1,10 +1,11 @@
 //! `RetiredCA`: the operator's word that everything has moved, which stays in the template for good.
 
-use docker_tls_certgen::parameter::StoredSet;
-use docker_tls_certgen::plan::{Action, CutOff, Refusal, Spec};
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::{Action, CutOff, Refusal};
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use time::Duration;
 

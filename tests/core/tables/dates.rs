@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
@@ -218,7 +218,7 @@ fn what_is_issued_ends_with_its_lifetime_or_with_its_ca() {
         let [leaf, cross] = &certificates(&stored, Part::Cert)[..] else {
             panic!("the chain has a cross-certificate");
         };
-        [ca, anchor, leaf, cross].map(docker_tls_certgen::certificate::Certificate::not_after)
+        [ca, anchor, leaf, cross].map(docker_tls_certgen::pki::certificate::Certificate::not_after)
     };
     let days = |days| NOW + Duration::days(days);
     let anchor: OffsetDateTime = current_ca(&make_deployed()).not_after();

@@ -1,16 +1,16 @@
 //! CA certificates that were made elsewhere: what works is kept, and what does not lead anywhere is set right.
 
-use docker_tls_certgen::authority::CertificateAuthority;
-use docker_tls_certgen::bundle::TrustBundle;
-use docker_tls_certgen::certificate::CaCertificate;
-use docker_tls_certgen::chain::CertificateChain;
-use docker_tls_certgen::flaw::Flaw;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::pki::authority::CertificateAuthority;
+use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::certificate::CaCertificate;
+use docker_tls_certgen::pki::chain::CertificateChain;
+use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
+use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
-use docker_tls_certgen::private_key::{KeyAlgorithm, PrivateKey};
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use time::Duration;
 

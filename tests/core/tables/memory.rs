@@ -1,10 +1,11 @@
 //! The state: missing, spoilt or of another version, and the owners that it lists.
 
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::{ParameterType, StoredSet};
-use docker_tls_certgen::plan::{Action, CutOff, Refusal, Spec};
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::state::{Owner, State};
+use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::{Action, CutOff, Refusal};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::{ParameterType, StoredSet};
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::state::{Owner, State};
 use serde_json::{Value, json};
 
 use super::{check_all_connect, effect, make_plain, make_rotated, make_token};
@@ -73,7 +74,7 @@ fn a_missing_or_spoilt_state_is_written_anew_with_the_next_change_and_keeps_the_
         assert!(state(&stored).is_owned_by(&Owner::former()));
         let anchor = state(&stored)
             .anchor()
-            .and_then(docker_tls_certgen::state::AnchorRecord::certificate);
+            .and_then(docker_tls_certgen::set::state::AnchorRecord::certificate);
         assert_eq!(
             anchor.map(|ca| ca.fingerprint()),
             Some(super::fingerprint(&before, 0))
@@ -151,9 +152,9 @@ fn a_second_create_adds_its_owner_and_leaves_the_set_alone() {
 
 #[test]
 fn a_create_that_is_older_than_the_owners_latest_change_changes_nothing() {
-    let spec = |asked| Spec {
-        asked: Some(asked),
-        ..make_adoption(&json!({ "RotationToken": asked }))
+    let spec = |sent_at| Spec {
+        sent_at: Some(sent_at),
+        ..make_adoption(&json!({ "RotationToken": sent_at }))
     };
     let mut stored = StoredSet::new();
     effect(&spec(200), &mut stored, NOW);

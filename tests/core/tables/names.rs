@@ -1,10 +1,10 @@
 //! `SubjectAlternativeNames`: given and not covered, they are a reason to reissue; not given, they never are.
 
-use docker_tls_certgen::alternative_name::SubjectAlternativeName;
+use docker_tls_certgen::pki::alternative_name::SubjectAlternativeName;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 
 use super::{Effect, check_all_connect, effect, leaf, make_plain};

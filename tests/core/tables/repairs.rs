@@ -1,10 +1,10 @@
 //! Each parameter of a set with one CA, each kind of damage: the repair that the table of DESIGN section 4 gives.
 
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 
 use super::{
     Effect, check_accepts, check_all_connect, check_refuses, current_ca, effect, fingerprint, leaf,

@@ -1,13 +1,13 @@
-//! Rules 2 to 5: who is the anchor, and what it signs.
+//! Rules 2 to 6 of docs/rotation.md: who is the anchor, and what it signs.
 
-use docker_tls_certgen::bundle::TrustBundle;
-use docker_tls_certgen::chain::CertificateChain;
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::chain::CertificateChain;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::assessment::{Assessment, Cause};
 use docker_tls_certgen::plan::{Action, CutOff};
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::{Cause, Standing};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 use time::Duration;
 
@@ -130,7 +130,7 @@ fn without_a_state_the_anchor_is_the_ca_of_the_bundle_that_the_chain_leads_to() 
     let before = make_deployed();
     let mut stored = make_rotated(before.clone(), &["a"]);
     stored.remove(&Part::State);
-    let previous = Standing::previous_ca(&Found::decode(&stored));
+    let previous = Assessment::previous_ca(&Found::decode(&stored));
     assert_eq!(
         previous.map(|ca| ca.fingerprint()),
         Some(fingerprint(&before, 0))

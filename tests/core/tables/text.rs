@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
-use docker_tls_certgen::private_key::KeyAlgorithm;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 
 use super::{Effect, check_all_connect, effect, make_plain, make_rotated};
 use crate::damage::text_of;

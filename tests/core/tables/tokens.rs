@@ -1,13 +1,13 @@
 //! `RotationToken`: a word not seen before rotates the CA once, and no word does it twice.
 
-use docker_tls_certgen::found::Found;
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::publication;
 use docker_tls_certgen::plan::{Action, CutOff, Refusal};
-use docker_tls_certgen::planner;
-use docker_tls_certgen::publication;
-use docker_tls_certgen::rack::Part;
-use docker_tls_certgen::standing::Cause;
-use docker_tls_certgen::state::{State, TokenHash};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::state::{State, TokenHash};
 use serde_json::json;
 use time::Duration;
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use docker_tls_certgen::parameter::StoredSet;
+use docker_tls_certgen::set::parameter::StoredSet;
 
 use super::{ANSWER, QUESTION};
 use crate::openssl::{Files, text};

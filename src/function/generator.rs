@@ -1,0 +1,334 @@
+//! The generator: keeps a rack's set, and takes it away when the last owner leaves.
+//!
+//! Shell: reads, has the core decide, claims, sees that nothing has changed meanwhile, writes in order.
+
+use std::cell::Cell;
+
+use time::Duration;
+
+use crate::cloudformation::response::GeneratorData;
+use crate::machine::Machine;
+use crate::pki::chain::CertificateChain;
+use crate::pki::timestamp::timestamp;
+use crate::plan::assessment::Assessment;
+use crate::plan::planner;
+use crate::plan::publication::{self, PublicationError};
+use crate::plan::removal::{Departure, Removal, removal};
+use crate::plan::spec::Spec;
+use crate::plan::warning::{self, Warning};
+use crate::plan::write::Write;
+use crate::plan::{Plan, Refusal};
+use crate::set::decoded::Found;
+use crate::set::parameter::{ParameterType, StoredParameter, StoredSet};
+use crate::set::rack::{Part, Rack};
+use crate::store::claim::{self, Attempt, Claimant, Lease};
+use crate::store::{ParameterStore, Put, StoreError};
+
+/// What became of a set that was to be kept.
+#[derive(Debug)]
+pub struct Reconciled {
+    /// What was done, and why.
+    pub plan: Plan,
+    /// What `Fn::GetAtt` reads.
+    pub data: GeneratorData,
+    /// What is not as it should be, but is kept all the same.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a set was not kept or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum GeneratorError {
+    /// The event asks for what would do harm.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The plan could not be carried out; nothing was written.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store failed behind the first write.
+    #[error(
+        "{error}; {done} of {all} parameters had been written, and the next update completes them"
+    )]
+    Interrupted {
+        /// What failed.
+        error: StoreError,
+        /// How many writes were done.
+        done: usize,
+        /// How many there were to do.
+        all: usize,
+    },
+    /// Another handler is writing, and there is no time left to wait for it.
+    #[error(
+        "another invocation is writing this rack's parameters, and there is no time left to wait for it"
+    )]
+    Busy,
+}
+
+/// What is to be written to a set that was read.
+struct Publication {
+    stored: StoredSet,
+    found: Found,
+    plan: Plan,
+    writes: Vec<Write>,
+}
+
+/// Whether a set is still the one that was read, whoever has claimed it since.
+fn is_unchanged(read: &StoredSet, again: &StoredSet) -> bool {
+    let but_claim = |part: &(&Part, &StoredParameter)| *part.0 != Part::Claim;
+    read.iter()
+        .filter(but_claim)
+        .eq(again.iter().filter(but_claim))
+}
+
+/// The generator for one rack.
+pub struct Generator<'a, S, M> {
+    store: &'a S,
+    machine: &'a M,
+    rack: &'a Rack,
+    claimant: Claimant<'a, S, M>,
+    owns: &'a Cell<bool>,
+}
+
+impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
+    /// A generator for one event. `owns` is set once the store's state lists the event's resource as an owner, so
+    /// that the answer is right even to an event whose handling is broken off.
+    pub fn new(store: &'a S, machine: &'a M, rack: &'a Rack, owns: &'a Cell<bool>) -> Self {
+        Self {
+            store,
+            machine,
+            rack,
+            owns,
+            claimant: Claimant::new(store, machine, rack),
+        }
+    }
+
+    /// Brings the set to what is asked for: Create and Update.
+    pub async fn reconcile(&self, spec: &Spec) -> Result<Reconciled, GeneratorError> {
+        loop {
+            let stored = self.store.read(self.rack, &Part::ALL).await?;
+            let found = Found::decode(&stored);
+            self.note_ownership(spec, &found);
+            if self.claimant.is_shut_out(&stored) {
+                // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
+                let plan = planner::plan(spec, &found, self.machine.now());
+                if let Ok(plan) = plan
+                    && plan.is_keep()
+                {
+                    return Ok(self.reconciled(plan, &stored, &found));
+                }
+                self.wait(claim::POLL).await?;
+                continue;
+            }
+            // What cannot be carried out is refused before anything is claimed, and so before anything is written;
+            // and keys are made before a lease begins, for that may take its time.
+            let publication = self.publication(spec, stored, found)?;
+            if publication.plan.is_keep() {
+                let Publication {
+                    stored,
+                    found,
+                    plan,
+                    ..
+                } = publication;
+                return Ok(self.reconciled(plan, &stored, &found));
+            }
+            let Some(lease) = self.claim(&publication.stored).await? else {
+                continue;
+            };
+            let result = self.publish(spec, publication, &lease).await;
+            let ended = self.claimant.end(&lease).await;
+            if let Some(reconciled) = result? {
+                ended?;
+                return Ok(reconciled);
+            }
+        }
+    }
+
+    /// Removes the set, or takes one owner off it: Delete.
+    pub async fn remove(&self, departure: &Departure) -> Result<Removal, GeneratorError> {
+        loop {
+            let stored = self.store.read(self.rack, &Part::ALL).await?;
+            let decided = removal(departure, &stored);
+            if matches!(decided, Removal::Nothing(_)) {
+                return Ok(decided);
+            }
+            let Some(lease) = self.claim(&stored).await? else {
+                continue;
+            };
+            if !lease.covers_a_put(self.machine.now()) {
+                continue;
+            }
+            let result = match &decided {
+                Removal::Nothing(_) => Ok(()),
+                Removal::Everything => match self.store.delete(self.rack).await {
+                    Ok(()) => return Ok(decided),
+                    // The claim went with the rest if it was done all the same, and somebody else may hold the next.
+                    Err(StoreError::Unreachable { .. })
+                        if self.machine.time_left() > claim::LEASE =>
+                    {
+                        self.machine.pause(claim::POLL).await;
+                        continue;
+                    }
+                    Err(error @ StoreError::Unreachable { .. }) => return Err(error.into()),
+                    Err(error) => Err(error),
+                },
+                Removal::Owner(write) => self.put(write, departure.kms_key_id.as_deref()).await,
+            };
+            let ended = self.claimant.end(&lease).await;
+            result?;
+            ended?;
+            return Ok(decided);
+        }
+    }
+
+    /// Becomes the only writer of the set that was read, or waits for a while and gives `None`.
+    async fn claim(&self, read: &StoredSet) -> Result<Option<Lease>, GeneratorError> {
+        let wait = match self.claimant.attempt(read).await? {
+            Attempt::Won(lease) => match self.store.read(self.rack, &Part::ALL).await {
+                Ok(again) if is_unchanged(read, &again) => return Ok(Some(lease)),
+                // By the claim's version, nobody has written since. So the read lagged, or everything was deleted and
+                // the versions began anew, and then this claim may lie on top of one that holds.
+                Ok(_) => claim::LEASE,
+                Err(error) => {
+                    // The read's error is the one to tell; a claim that is not ended runs out.
+                    let _ = self.claimant.end(&lease).await;
+                    return Err(error.into());
+                }
+            },
+            Attempt::Lost(wait) => wait,
+        };
+        self.wait(wait).await?;
+        Ok(None)
+    }
+
+    async fn wait(&self, wait: Duration) -> Result<(), GeneratorError> {
+        if wait >= self.machine.time_left() {
+            return Err(GeneratorError::Busy);
+        }
+        tracing::info!(rack = self.rack.name(), "waiting for another invocation");
+        self.machine.pause(wait).await;
+        Ok(())
+    }
+
+    /// Decides, and issues what has to be issued.
+    fn publication(
+        &self,
+        spec: &Spec,
+        stored: StoredSet,
+        found: Found,
+    ) -> Result<Publication, GeneratorError> {
+        let (now, mut mint) = (self.machine.now(), self.machine.mint());
+        let plan = planner::plan(spec, &found, now)?;
+        let writes = publication::writes(&plan, spec, &stored, &found, now, &mut mint)?;
+        Ok(Publication {
+            stored,
+            found,
+            plan,
+            writes,
+        })
+    }
+
+    /// Writes what has to be written, under a lease; `None` if it has to be decided anew.
+    async fn publish(
+        &self,
+        spec: &Spec,
+        publication: Publication,
+        lease: &Lease,
+    ) -> Result<Option<Reconciled>, GeneratorError> {
+        let Publication {
+            mut stored,
+            mut found,
+            plan,
+            writes,
+        } = publication;
+        let kms_key_id = spec.properties.kms_key_id.as_deref();
+        for (done, write) in writes.iter().enumerate() {
+            if !lease.covers_a_put(self.machine.now()) {
+                tracing::warn!(rack = self.rack.name(), "the claim ran out; starting again");
+                return Ok(None);
+            }
+            let all = writes.len();
+            match self.put(write, kms_key_id).await {
+                Ok(()) => {}
+                // A parameter that the read did not show: reads may lag behind writes.
+                Err(StoreError::AlreadyExists { .. }) => {
+                    self.machine.pause(claim::POLL).await;
+                    return Ok(None);
+                }
+                Err(error) if done == 0 => return Err(error.into()),
+                Err(error) => return Err(GeneratorError::Interrupted { error, done, all }),
+            }
+            write.apply(&mut stored);
+            found.replace(write.part, &write.value);
+            self.note_ownership(spec, &found);
+        }
+        Ok(Some(self.reconciled(plan, &stored, &found)))
+    }
+
+    fn note_ownership(&self, spec: &Spec, found: &Found) {
+        let state = found.state.as_ref();
+        self.owns
+            .set(state.is_ok_and(|state| state.is_owned_by(&spec.owner)));
+    }
+
+    async fn put(&self, write: &Write, kms_key_id: Option<&str>) -> Result<(), StoreError> {
+        let is_secure = write.parameter_type == ParameterType::SecureString;
+        let put = Put {
+            part: write.part,
+            value: &write.value,
+            parameter_type: write.parameter_type,
+            overwrite: write.exists,
+            kms_key_id: kms_key_id.filter(|_| is_secure),
+        };
+        match self.store.put(self.rack, &put).await {
+            // The SDK sends a put again whose answer was lost, and then what it made is in its own way.
+            Err(StoreError::AlreadyExists { .. }) if self.holds(write).await? => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    async fn holds(&self, write: &Write) -> Result<bool, StoreError> {
+        let stored = self.store.read(self.rack, &[write.part]).await?;
+        let stored = stored.get(&write.part);
+        Ok(stored.is_some_and(|stored| stored.value == write.value))
+    }
+
+    fn reconciled(&self, plan: Plan, stored: &StoredSet, found: &Found) -> Reconciled {
+        Reconciled {
+            plan,
+            data: data(self.rack, found),
+            warnings: warning::warnings(self.rack, stored, found, self.machine.now()),
+        }
+    }
+}
+
+/// The generator's attributes for a set that is as it should be; a function of the set alone, whatever the date.
+fn data(rack: &Rack, found: &Found) -> GeneratorData {
+    let current = Assessment::current_ca_certificate(found);
+    let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
+    let previous = Assessment::previous_ca(found);
+    GeneratorData {
+        ca_cert_ssm_key: rack.parameter_name(Part::CaCert),
+        ca_key_ssm_key: rack.parameter_name(Part::CaKey),
+        cert_ssm_key: rack.parameter_name(Part::Cert),
+        key_ssm_key: rack.parameter_name(Part::Key),
+        ca_cert_sha256: current
+            .as_ref()
+            .map(|ca| ca.fingerprint().to_string())
+            .unwrap_or_default(),
+        ca_cert_not_after: current
+            .as_ref()
+            .map(|ca| timestamp(ca.not_after()))
+            .unwrap_or_default(),
+        cert_sha256: leaf
+            .map(|leaf| leaf.fingerprint().to_string())
+            .unwrap_or_default(),
+        cert_not_after: leaf
+            .map(|leaf| timestamp(leaf.not_after()))
+            .unwrap_or_default(),
+        previous_ca_cert_sha256: previous
+            .map(|ca| ca.fingerprint().to_string())
+            .unwrap_or_default(),
+    }
+}

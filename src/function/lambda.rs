@@ -1,0 +1,201 @@
+//! The Lambda function: one response for every event that can be answered, before the deadline, whatever happens.
+
+use std::env;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+
+use crate::cloudformation::event::Event;
+use crate::cloudformation::response::Response;
+use crate::cloudformation::response_url::{ResponsePolicy, ResponseUrl};
+use crate::function::delivery::{Courier, DeliveryError};
+use crate::function::handler::{self, Outcome, Progress, Report};
+use crate::function::logging;
+use crate::machine::http::{ClientError, Tls};
+use crate::machine::real::{self, RealMachine};
+use crate::store::ssm::Ssm;
+
+/// The most time that is kept back from the handling of an event, to deliver its response.
+const LONGEST_RESERVE: Duration = Duration::from_secs(10);
+/// The part of an invocation's time that is kept back where that is less.
+const RESERVE_DIVISOR: u32 = 3;
+/// The last moment before Lambda's deadline at which a delivery is still tried.
+const DELIVERY_MARGIN: Duration = Duration::from_millis(300);
+
+/// Why an invocation is an error, so that Lambda tries the event again.
+#[derive(Debug, thiserror::Error)]
+pub enum InvocationError {
+    /// The response could not be delivered.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    /// Nothing was answered, for another invocation is at work.
+    #[error("{0}; nothing was answered, and Lambda tries the event again")]
+    NotAnswered(String),
+}
+
+impl From<InvocationError> for Diagnostic {
+    fn from(error: InvocationError) -> Self {
+        let error_type = match error {
+            InvocationError::Delivery(_) => "NotDelivered",
+            InvocationError::NotAnswered(_) => "NotAnswered",
+        };
+        Self {
+            error_type: error_type.to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+/// Serves events until Lambda ends the process.
+pub async fn run() -> Result<(), lambda_runtime::Error> {
+    logging::init();
+    let function = Function::from_env().await;
+    let function =
+        function.inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        function.serve(event)
+    }))
+    .await
+}
+
+/// What one process of the function keeps between events.
+struct Function {
+    region: String,
+    allowed_hosts: Vec<String>,
+    courier: Courier,
+    ssm: Ssm,
+}
+
+impl Function {
+    /// Makes both clients here, where Lambda gives a process more of a CPU than an event gets.
+    async fn from_env() -> Result<Self, ClientError> {
+        let text = |name| env::var(name).unwrap_or_default();
+        let tls = Tls::new()?;
+        Ok(Self {
+            region: text("AWS_REGION"),
+            allowed_hosts: ResponsePolicy::parse_allowed_hosts(&text("RESPONSE_URL_ALLOWED_HOSTS")),
+            courier: Courier::new(&tls)?,
+            ssm: Ssm::from_function(tls.aws_client()?).await,
+        })
+    }
+
+    async fn serve(&self, event: LambdaEvent<Value>) -> Result<(), InvocationError> {
+        let LambdaEvent { payload, context } = event;
+        let deadlines = Deadlines::of(&context);
+        let Some(event) = Event::parse(payload) else {
+            tracing::error!("the event has no ResponseURL, so nobody can be told anything");
+            return Ok(());
+        };
+        let policy = ResponsePolicy {
+            region: self.region.clone(),
+            account: account(&context.invoked_function_arn),
+            allowed_hosts: self.allowed_hosts.clone(),
+        };
+        let url = match policy.check(&event.response_url) {
+            Ok(url) => url,
+            Err(refusal) => {
+                tracing::error!(%refusal, "the event is not answered");
+                return Ok(());
+            }
+        };
+        if url.is_expired(real::system_time()) {
+            tracing::warn!(
+                request_id = event.request_id,
+                "the event's response URL has expired, so nobody waits for it: nothing is done"
+            );
+            return Ok(());
+        }
+        let response = self.answer(&event, &url, deadlines.handling).await?;
+        self.courier
+            .deliver(&url, &response.body(), deadlines.delivery, real::jitter)
+            .await
+            .inspect_err(|error| tracing::error!(%error, "the response was not delivered"))?;
+        Ok(())
+    }
+
+    /// Handles an event; a panic or the deadline makes it FAILED.
+    async fn answer(
+        &self,
+        event: &Event,
+        url: &ResponseUrl,
+        deadline: Instant,
+    ) -> Result<Response, InvocationError> {
+        let sent_at = url.signed_at().map(OffsetDateTime::unix_timestamp);
+        let progress = Progress::default();
+        // Boxed as a trait object, for the SDK's futures nest deeper than the compiler follows.
+        let handling: Pin<Box<dyn Future<Output = Outcome> + '_>> = Box::pin(async {
+            let machine = RealMachine::new(real::system_time(), deadline);
+            handler::handle(event, sent_at, &self.ssm, &machine, &progress).await
+        });
+        let outcome = timeout_at(deadline, AssertUnwindSafe(handling).catch_unwind()).await;
+        let (response, report) = match outcome {
+            Ok(Ok(Outcome::Answer(response, report))) => (response, report),
+            Ok(Ok(Outcome::NoAnswer(reason))) => return Err(InvocationError::NotAnswered(reason)),
+            Ok(Err(_panic)) => {
+                let reason = "the function panicked, which is a bug; its log has the place";
+                (progress.failed(event, reason), Report::default())
+            }
+            Err(_elapsed) => {
+                let reason =
+                    "time ran out before SSM had done everything; the next update completes it";
+                (progress.failed(event, reason), Report::default())
+            }
+        };
+        log(event, &response, &report);
+        Ok(response)
+    }
+}
+
+/// When an invocation's steps have to be done.
+struct Deadlines {
+    handling: Instant,
+    delivery: Instant,
+}
+
+impl Deadlines {
+    fn of(context: &Context) -> Self {
+        let now = real::system_time().unix_timestamp_nanos() / 1_000_000;
+        let left = i128::from(context.deadline) - now;
+        let left = Duration::from_millis(u64::try_from(left.max(0)).unwrap_or(u64::MAX));
+        let began = Instant::now();
+        let reserve = LONGEST_RESERVE.min(left / RESERVE_DIVISOR);
+        Self {
+            handling: began + left.saturating_sub(reserve),
+            delivery: began + left.saturating_sub(DELIVERY_MARGIN),
+        }
+    }
+}
+
+/// The account of a function's ARN: `arn:aws:lambda:REGION:ACCOUNT:function:NAME`.
+fn account(function_arn: &str) -> String {
+    function_arn
+        .split(':')
+        .nth(4)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn log(event: &Event, response: &Response, report: &Report) {
+    let request_type = &event.request_type_text;
+    let logical_id = &event.logical_resource_id;
+    let physical_id = response.physical_resource_id();
+    for warning in &report.warnings {
+        tracing::warn!(logical_id, physical_id, %warning, "kept all the same");
+    }
+    let summary = &report.summary;
+    match response.reason() {
+        Some(reason) => {
+            tracing::error!(request_type, logical_id, physical_id, reason, "FAILED");
+        }
+        None if report.cuts_off => {
+            tracing::warn!(request_type, logical_id, physical_id, summary, "SUCCESS");
+        }
+        None => tracing::info!(request_type, logical_id, physical_id, summary, "SUCCESS"),
+    }
+}

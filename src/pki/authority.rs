@@ -1,0 +1,342 @@
+//! A CA that can issue: its certificate together with its private key.
+//!
+//! Every field of what is issued is set here; none is left to a default. The profiles are those of RFC 5280, with
+//! pathLenConstraint 1 on a self-signed CA, for a cross-certificate must fit below it when it is the anchor.
+
+use aws_lc_rs::digest;
+use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString, UniversalString};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType,
+    SerialNumber, SubjectPublicKeyInfo,
+};
+use time::{Duration, OffsetDateTime};
+use x509_parser::der_parser::asn1_rs::Tag;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Name;
+
+use crate::pki::alternative_name::SubjectAlternativeName;
+use crate::pki::certificate::{CaCertificate, Certificate};
+use crate::pki::private_key::{KeyAlgorithm, PrivateKey};
+use crate::pki::timestamp::timestamp;
+
+/// How far back a validity starts, for clocks that are slow.
+const CLOCK_SKEW: Duration = Duration::hours(1);
+/// pathLenConstraint of a self-signed CA: one cross-certificate fits below it.
+const ROOT_PATH_LENGTH: u8 = 1;
+/// pathLenConstraint of a cross-certificate: only end-entity certificates below it.
+const CROSS_PATH_LENGTH: u8 = 0;
+/// Bytes of a serial number; the highest bit is cleared, so that 127 random bits remain.
+pub const SERIAL_BYTES: usize = 16;
+
+/// Where fresh keys and serial numbers come from.
+pub trait Mint {
+    /// A fresh private key.
+    fn key(&mut self, algorithm: KeyAlgorithm) -> Result<PrivateKey, rcgen::Error>;
+    /// Random bytes for a serial number.
+    fn serial(&mut self) -> Result<[u8; SERIAL_BYTES], rcgen::Error>;
+}
+
+/// Why nothing could be issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The library refused.
+    #[error("a certificate or key could not be made: {0}")]
+    Library(#[from] rcgen::Error),
+    /// The CA's certificate and the key do not belong together.
+    #[error("the private key does not belong to the CA certificate {common_name:?}")]
+    KeyMismatch {
+        /// The CA's common name.
+        common_name: String,
+    },
+    /// A name that an existing certificate bears cannot be written again byte for byte.
+    #[error(
+        "the CA's name {common_name:?} has a form that cannot be written again; replace the set by hand"
+    )]
+    UnwritableName {
+        /// The CA's common name.
+        common_name: String,
+    },
+}
+
+/// What is known of a CA certificate that is lost or altered: from an end-entity certificate that its key signed, or
+/// from what the alteration left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostCertificate {
+    /// The subject's DER.
+    pub subject: Vec<u8>,
+    /// The public key as DER of a `SubjectPublicKeyInfo`.
+    pub public_key: Vec<u8>,
+    /// The subject key identifier, if it is known.
+    pub key_id: Option<Vec<u8>>,
+    /// The certificate that is written again must not end before this.
+    pub not_after_at_least: OffsetDateTime,
+}
+
+impl LostCertificate {
+    /// What a certificate tells of the CA that issued it.
+    pub(crate) fn of_leaf(leaf: &Certificate, public_key: &[u8]) -> Self {
+        Self {
+            subject: leaf.issuer().to_vec(),
+            public_key: public_key.to_vec(),
+            key_id: leaf.authority_key_id().map(<[u8]>::to_vec),
+            not_after_at_least: leaf.not_after(),
+        }
+    }
+
+    /// What an altered certificate still tells.
+    pub(crate) fn of_altered(altered: &CaCertificate) -> Self {
+        Self {
+            subject: altered.subject().to_vec(),
+            public_key: altered.public_key().to_vec(),
+            key_id: altered.subject_key_id().map(<[u8]>::to_vec),
+            // Its last second may be what was altered.
+            not_after_at_least: altered.not_before(),
+        }
+    }
+}
+
+/// A CA certificate and the private key that belongs to it.
+#[derive(Debug)]
+pub struct CertificateAuthority<'a> {
+    certificate: CaCertificate,
+    key: &'a PrivateKey,
+}
+
+impl<'a> CertificateAuthority<'a> {
+    /// Puts a certificate and its key together.
+    pub fn new(certificate: CaCertificate, key: &'a PrivateKey) -> Result<Self, IssueError> {
+        if certificate.public_key() == key.public_key() {
+            Ok(Self { certificate, key })
+        } else {
+            Err(IssueError::KeyMismatch {
+                common_name: certificate.common_name().to_owned(),
+            })
+        }
+    }
+
+    /// Makes a new generation: a self-signed CA with a name of its own.
+    pub fn create(
+        key: &'a PrivateKey,
+        validity: Duration,
+        now: OffsetDateTime,
+        mint: &mut dyn Mint,
+    ) -> Result<Self, IssueError> {
+        let serial = mint.serial()?;
+        let mut params = ca_params(ROOT_PATH_LENGTH, &serial, now, now + validity);
+        params.distinguished_name = name_of_generation("Docker TLS CA", now, &serial);
+        Self::self_signed(&params, key)
+    }
+
+    /// Writes a lost CA certificate again: same key, same name, same key identifier.
+    pub fn reissue(
+        lost: &LostCertificate,
+        key: &'a PrivateKey,
+        validity: Duration,
+        now: OffsetDateTime,
+        mint: &mut dyn Mint,
+    ) -> Result<Self, IssueError> {
+        let not_after = (now + validity).max(lost.not_after_at_least);
+        let mut params = ca_params(ROOT_PATH_LENGTH, &mint.serial()?, now, not_after);
+        params.distinguished_name = distinguished_name(&lost.subject)?;
+        let key_id = lost.key_id.clone();
+        params.key_identifier_method =
+            KeyIdMethod::PreSpecified(key_id.unwrap_or_else(|| sha1_key_id(key)));
+        Self::self_signed(&params, key)
+    }
+
+    fn self_signed(params: &CertificateParams, key: &'a PrivateKey) -> Result<Self, IssueError> {
+        let issued = params.self_signed(key.signing_key())?;
+        let authority = Self::new(parsed_ca(issued.der())?, key)?;
+        authority.certificate.remember_signer(key.public_key());
+        Ok(authority)
+    }
+
+    /// The certificate.
+    pub fn certificate(&self) -> &CaCertificate {
+        &self.certificate
+    }
+
+    /// Signs another CA's name and key, so that whoever trusts this CA trusts what that one issues.
+    ///
+    /// The cross-certificate ends with the first of the two.
+    pub fn cross_sign(
+        &self,
+        other: &CaCertificate,
+        now: OffsetDateTime,
+        mint: &mut dyn Mint,
+    ) -> Result<CaCertificate, IssueError> {
+        let not_after = other.not_after().min(self.certificate.not_after());
+        let mut params = ca_params(CROSS_PATH_LENGTH, &mint.serial()?, now, not_after);
+        params.distinguished_name = distinguished_name(other.subject())?;
+        if let Some(key_id) = other.subject_key_id() {
+            params.key_identifier_method = KeyIdMethod::PreSpecified(key_id.to_vec());
+        }
+        let public_key = SubjectPublicKeyInfo::from_der(other.public_key())?;
+        parsed_ca(&self.sign(params, &public_key)?)
+    }
+
+    /// Issues an end-entity certificate for a client and a server at once.
+    ///
+    /// It ends after `validity`, or with this CA if that is earlier.
+    pub fn issue(
+        &self,
+        key: &PrivateKey,
+        names: &[SubjectAlternativeName],
+        validity: Duration,
+        now: OffsetDateTime,
+        mint: &mut dyn Mint,
+    ) -> Result<Certificate, IssueError> {
+        let serial = mint.serial()?;
+        let not_after = (now + validity).min(self.certificate.not_after());
+        let mut params = params(&serial, now, not_after);
+        params.distinguished_name = name_of_generation("Docker TLS", now, &serial);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        params.subject_alt_names = names
+            .iter()
+            .map(|name| match name {
+                SubjectAlternativeName::Dns(name) => name.as_str().try_into().map(SanType::DnsName),
+                SubjectAlternativeName::Ip(address) => Ok(SanType::IpAddress(*address)),
+            })
+            .collect::<Result<_, _>>()?;
+        let der = self.sign(params, key.signing_key())?;
+        Certificate::from_der(&der).map_err(|_| unreadable())
+    }
+
+    /// Signs with this CA's key, under this CA's name, and makes sure that the name came out as it should. The key is
+    /// the CA's by construction, and what is published is verified before it is written.
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        public_key: &impl PublicKeyData,
+    ) -> Result<Vec<u8>, IssueError> {
+        let mut issuer = CertificateParams::default();
+        issuer.distinguished_name = distinguished_name(self.certificate.subject())?;
+        issuer.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key_id = self.certificate.subject_key_id();
+        params.use_authority_key_identifier_extension = key_id.is_some();
+        issuer.key_identifier_method =
+            KeyIdMethod::PreSpecified(key_id.unwrap_or_default().to_vec());
+        let issuer = Issuer::new(issuer, self.key.signing_key());
+        let der = params.signed_by(public_key, &issuer)?.der().to_vec();
+        let signed = Certificate::from_der(&der).map_err(|_| unreadable())?;
+        if signed.issuer() == self.certificate.subject() {
+            Ok(der)
+        } else {
+            Err(IssueError::UnwritableName {
+                common_name: self.certificate.common_name().to_owned(),
+            })
+        }
+    }
+}
+
+fn params(
+    serial: &[u8; SERIAL_BYTES],
+    now: OffsetDateTime,
+    not_after: OffsetDateTime,
+) -> CertificateParams {
+    let mut serial = *serial;
+    serial[0] &= 0x7f;
+    let mut params = CertificateParams::default();
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.not_before = now - CLOCK_SKEW;
+    params.not_after = not_after;
+    params.key_identifier_method = KeyIdMethod::Sha256;
+    params.use_authority_key_identifier_extension = false;
+    params
+}
+
+fn ca_params(
+    path_length: u8,
+    serial: &[u8; SERIAL_BYTES],
+    now: OffsetDateTime,
+    not_after: OffsetDateTime,
+) -> CertificateParams {
+    let mut params = params(serial, now, not_after);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// For example `CN=Docker TLS CA 2026-11-21T16:04:05Z 7a01c3f2`: no two generations share a name, for equal names with
+/// different keys confuse path building, even when two are made within one second.
+fn name_of_generation(
+    what: &str,
+    now: OffsetDateTime,
+    serial: &[u8; SERIAL_BYTES],
+) -> DistinguishedName {
+    let [.., a, b, c, d] = serial;
+    let time = timestamp(now);
+    let mut name = DistinguishedName::new();
+    name.push(
+        DnType::CommonName,
+        format!("{what} {time} {a:02x}{b:02x}{c:02x}{d:02x}"),
+    );
+    name
+}
+
+/// SHA-1 of the public key's bits (RFC 5280, section 4.2.1.2, method 1): what the deployed handler's CA certificates
+/// bear, and so what stands in the memory of running daemons.
+fn sha1_key_id(key: &PrivateKey) -> Vec<u8> {
+    let bits = key.signing_key().der_bytes();
+    digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bits)
+        .as_ref()
+        .to_vec()
+}
+
+/// A name as rcgen writes it, from its DER, such that the same DER comes out again.
+fn distinguished_name(der: &[u8]) -> Result<DistinguishedName, IssueError> {
+    let (_, parsed) = X509Name::from_der(der).map_err(|_| unreadable())?;
+    let common_name = || {
+        let name = parsed.iter_common_name().next();
+        let name = name.and_then(|name| name.as_str().ok());
+        name.unwrap_or_default().to_owned()
+    };
+    let unwritable = || IssueError::UnwritableName {
+        common_name: common_name(),
+    };
+    let mut name = DistinguishedName::new();
+    for rdn in parsed.iter_rdn() {
+        let mut attributes = rdn.iter();
+        let (Some(attribute), None) = (attributes.next(), attributes.next()) else {
+            return Err(unwritable());
+        };
+        let oid: Vec<u64> = attribute
+            .attr_type()
+            .iter()
+            .ok_or_else(unwritable)?
+            .collect();
+        let value =
+            dn_value(attribute.attr_value().tag(), attribute.as_slice()).ok_or_else(unwritable)?;
+        name.push(DnType::from_oid(&oid), value);
+    }
+    Ok(name)
+}
+
+fn dn_value(tag: Tag, bytes: &[u8]) -> Option<DnValue> {
+    let text = || std::str::from_utf8(bytes).ok();
+    Some(match tag {
+        Tag::Utf8String => DnValue::Utf8String(text()?.to_owned()),
+        Tag::PrintableString => DnValue::PrintableString(PrintableString::try_from(text()?).ok()?),
+        Tag::Ia5String => DnValue::Ia5String(Ia5String::try_from(text()?).ok()?),
+        Tag::T61String => DnValue::TeletexString(TeletexString::try_from(text()?).ok()?),
+        Tag::BmpString => DnValue::BmpString(BmpString::from_utf16be(bytes.to_vec()).ok()?),
+        Tag::UniversalString => {
+            DnValue::UniversalString(UniversalString::from_utf32be(bytes.to_vec()).ok()?)
+        }
+        _ => return None,
+    })
+}
+
+fn parsed_ca(der: &[u8]) -> Result<CaCertificate, IssueError> {
+    CaCertificate::from_der(der).map_err(|_| unreadable())
+}
+
+fn unreadable() -> IssueError {
+    IssueError::Library(rcgen::Error::CouldNotParseCertificate)
+}

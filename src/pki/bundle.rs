@@ -1,0 +1,107 @@
+//! The trust bundle: what `/etc/ca.pem` holds, and so whom a daemon or a client accepts.
+
+use zeroize::Zeroizing;
+
+use crate::pki::certificate::{self, CaCertificate};
+use crate::pki::encoding::{self, PemText};
+use crate::pki::undecodable::Undecodable;
+
+/// The CA certificates of a trust bundle that could be read; there is at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustBundle {
+    authorities: Vec<CaCertificate>,
+    intact: bool,
+}
+
+impl TrustBundle {
+    /// The most CA certificates that a bundle is ever written with: the current CA and the anchor.
+    pub const MAX_AUTHORITIES: usize = 2;
+
+    /// Reads a bundle block by block: what is garbage, a duplicate or no CA is skipped, and the order means nothing.
+    pub fn decode(value: &str) -> Result<Self, Undecodable> {
+        Self::read(PemText::decode(value)?)
+    }
+
+    /// Reads a bundle from a PEM file.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, Undecodable> {
+        Self::read(PemText::read(&String::from_utf8_lossy(pem)))
+    }
+
+    fn read(text: PemText) -> Result<Self, Undecodable> {
+        let mut intact = text.intact;
+        let mut authorities: Vec<CaCertificate> = Vec::new();
+        let mut flaw = Undecodable::NoPemBlock {
+            label: certificate::LABEL,
+        };
+        for block in text.blocks {
+            if block.label != certificate::LABEL {
+                continue;
+            }
+            match CaCertificate::from_der(&block.der) {
+                Ok(authority) if authorities.contains(&authority) => {}
+                Ok(authority) => authorities.push(authority),
+                Err(found) => {
+                    intact = false;
+                    flaw = found;
+                }
+            }
+        }
+        if authorities.is_empty() {
+            return Err(flaw);
+        }
+        Ok(Self {
+            authorities,
+            intact,
+        })
+    }
+
+    /// The bundle with this certificate where it has an equal one, so that what is known of its signature is not found
+    /// out again.
+    #[must_use]
+    pub fn sharing(mut self, known: &CaCertificate) -> Self {
+        let mut authorities = self.authorities.iter_mut();
+        if let Some(equal) = authorities.find(|authority| *authority == known) {
+            equal.clone_from(known);
+        }
+        self
+    }
+
+    /// Writes a bundle as a parameter holds it.
+    pub fn encode(authorities: &[CaCertificate]) -> Zeroizing<String> {
+        encoding::encode(
+            authorities
+                .iter()
+                .map(|authority| (certificate::LABEL, authority.der())),
+        )
+    }
+
+    /// The CA certificates, each once, in the order of the bundle.
+    pub fn authorities(&self) -> &[CaCertificate] {
+        &self.authorities
+    }
+
+    /// Whether every block was a CA certificate on lines of its own.
+    pub fn is_intact(&self) -> bool {
+        self.intact
+    }
+
+    /// Whether it holds this very certificate.
+    pub fn contains(&self, authority: &CaCertificate) -> bool {
+        self.authorities.contains(authority)
+    }
+
+    /// The CA certificate of this key that lasts longest.
+    pub fn with_public_key(&self, public_key: &[u8]) -> Option<&CaCertificate> {
+        longest_lasting(self.authorities.iter(), public_key)
+    }
+}
+
+/// Of the CA certificates of one key, the one that lasts longest.
+pub fn longest_lasting<'a>(
+    authorities: impl Iterator<Item = &'a CaCertificate>,
+    public_key: &[u8],
+) -> Option<&'a CaCertificate> {
+    authorities
+        .filter(|authority| authority.public_key() == public_key)
+        .max_by_key(|authority| authority.not_after())
+}

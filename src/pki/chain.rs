@@ -1,0 +1,106 @@
+//! The certificate chain: what a daemon or a client presents.
+
+use zeroize::Zeroizing;
+
+use crate::pki::certificate::{self, CaCertificate, Certificate};
+use crate::pki::encoding::{self, PemText};
+use crate::pki::undecodable::Undecodable;
+
+/// An end-entity certificate, and the cross-certificates that stand behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateChain {
+    leaf: Certificate,
+    crosses: Vec<CaCertificate>,
+    intact: bool,
+}
+
+impl CertificateChain {
+    /// Reads a chain: the first certificate is the end-entity's, whatever else is garbage or no CA is skipped.
+    pub fn decode(value: &str) -> Result<Self, Undecodable> {
+        let text = PemText::decode(value)?;
+        let mut intact = text.intact;
+        let mut blocks = text
+            .blocks
+            .iter()
+            .filter(|block| block.label == certificate::LABEL);
+        let leaf = blocks.next().ok_or(Undecodable::NoPemBlock {
+            label: certificate::LABEL,
+        })?;
+        let leaf = Certificate::from_der(&leaf.der)?;
+        let mut crosses = Vec::new();
+        for block in blocks {
+            match CaCertificate::from_der(&block.der) {
+                Ok(cross) => crosses.push(cross),
+                Err(_) => intact = false,
+            }
+        }
+        Ok(Self {
+            leaf,
+            crosses,
+            intact,
+        })
+    }
+
+    /// Writes a chain as a parameter holds it.
+    pub fn encode(leaf: &Certificate, cross: Option<&CaCertificate>) -> Zeroizing<String> {
+        let crosses = cross.into_iter().map(|cross| &**cross);
+        encoding::encode(
+            std::iter::once(leaf)
+                .chain(crosses)
+                .map(|certificate| (certificate::LABEL, certificate.der())),
+        )
+    }
+
+    /// The end-entity certificate.
+    pub fn leaf(&self) -> &Certificate {
+        &self.leaf
+    }
+
+    /// The certificates behind it.
+    pub fn crosses(&self) -> &[CaCertificate] {
+        &self.crosses
+    }
+
+    /// Whether every block could be read and stands on lines of its own.
+    pub fn is_intact(&self) -> bool {
+        self.intact
+    }
+
+    /// Whether cross-certificates stand behind the end-entity certificate.
+    pub fn has_cross(&self) -> bool {
+        !self.crosses.is_empty()
+    }
+
+    /// The cross-certificate that this anchor signed for that CA's name and key.
+    pub fn cross(&self, authority: &Certificate, anchor: &CaCertificate) -> Option<&CaCertificate> {
+        self.crosses.iter().find(|cross| {
+            cross.public_key() == authority.public_key()
+                && cross.subject() == authority.subject()
+                && anchor.has_issued(cross)
+        })
+    }
+
+    /// How many certificates stand between the end entity and this CA: 0 where the CA issued it directly, `None`
+    /// where no path leads there. Dates are not looked at.
+    pub fn distance_to(&self, authority: &CaCertificate) -> Option<usize> {
+        let mut reached: Vec<&Certificate> = vec![&self.leaf];
+        // Each round either reaches a cross-certificate that was not reached before, or ends the search.
+        for distance in 0..=self.crosses.len() {
+            if reached.iter().any(|reached| authority.has_issued(reached)) {
+                return Some(distance);
+            }
+            reached = self
+                .crosses
+                .iter()
+                .filter(|cross| reached.iter().any(|reached| cross.has_issued(reached)))
+                .map(|cross| &**cross)
+                .collect();
+        }
+        None
+    }
+
+    /// Whether a path of names and signatures leads to this CA.
+    pub fn leads_to(&self, authority: &CaCertificate) -> bool {
+        self.distance_to(authority).is_some()
+    }
+}

@@ -1,0 +1,12 @@
+//! Certificates, keys and names, as X.509 and PEM have them: read, judged by themselves, and issued. Nothing here knows
+//! of a rack, a store or an event.
+
+pub mod alternative_name;
+pub mod authority;
+pub mod bundle;
+pub mod certificate;
+pub mod chain;
+pub mod encoding;
+pub mod private_key;
+pub mod timestamp;
+pub mod undecodable;

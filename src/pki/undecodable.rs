@@ -1,0 +1,24 @@
+//! Why a text holds nothing that can be used.
+
+/// Why a text holds no certificate or no key that can be used. Its words follow the name of what holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    /// It is not base64.
+    #[error("is not base64")]
+    NotBase64,
+    /// The decoded text has no PEM block of the kind that belongs there.
+    #[error("has no PEM block of the kind {label}")]
+    NoPemBlock {
+        /// The label that was looked for.
+        label: &'static str,
+    },
+    /// A block's bytes are not one X.509 certificate.
+    #[error("has a block that is no X.509 certificate")]
+    NotACertificate,
+    /// The certificate lacks cA=TRUE or keyCertSign.
+    #[error("holds a certificate that is not a CA's")]
+    NotACa,
+    /// A key block's bytes load neither as PKCS#1 nor as SEC1 nor as PKCS#8.
+    #[error("holds a private key that does not load")]
+    KeyDoesNotLoad,
+}

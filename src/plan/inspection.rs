@@ -1,0 +1,253 @@
+//! What an operator wants to see of a rack's set: each parameter, who signs whom, what is wrong, what comes next.
+//!
+//! A pure function of what is stored, with the very planner that the Lambda function has.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::pki::bundle::TrustBundle;
+use crate::pki::certificate::{CaCertificate, Certificate};
+use crate::pki::timestamp::timestamp;
+use crate::plan::assessment::Assessment;
+use crate::plan::planner;
+use crate::plan::spec::Spec;
+use crate::plan::warning::warnings;
+use crate::set::decoded::Found;
+use crate::set::flaw::Flaw;
+use crate::set::parameter::{ParameterType, StoredSet};
+use crate::set::rack::Part;
+
+/// A rack's set at a moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The rack's name.
+    pub rack: String,
+    /// The lower-case hex of the rack's name, which the parameters' names begin with.
+    pub id: String,
+    /// The time that the set is looked at, RFC 3339.
+    pub now: String,
+    /// Each parameter that a set has, whether it exists or not.
+    pub parameters: Vec<ParameterView>,
+    /// The fingerprint of the CA that the CA key belongs to.
+    pub current_ca: Option<String>,
+    /// The fingerprint of the anchor while a rotation is open.
+    pub previous_ca: Option<String>,
+    /// What is kept although it should not stay so, each in words.
+    pub warnings: Vec<String>,
+    /// What the next Update would do.
+    pub next: NextUpdate,
+}
+
+/// One parameter.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParameterView {
+    /// Its name.
+    pub name: String,
+    /// What it is in the set.
+    pub part: Part,
+    /// Its type, if it exists.
+    #[serde(rename = "type")]
+    pub parameter_type: Option<ParameterType>,
+    /// Its version, if it exists.
+    pub version: Option<i64>,
+    /// The characters of its value, if it exists.
+    pub chars: Option<usize>,
+    /// The certificates in it, in their order.
+    pub certificates: Vec<CertificateView>,
+    /// What is wrong with it by itself.
+    pub flaw: Option<String>,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateView {
+    /// What it is in the set.
+    pub role: Role,
+    /// SHA-256 of the DER, lower-case hex.
+    pub sha256: String,
+    /// The subject's common name.
+    pub subject: String,
+    /// The issuer's common name.
+    pub issuer: String,
+    /// The fingerprint of the CA of the bundle that signed it, if one did.
+    pub signed_by: Option<String>,
+    /// The first second of its validity, RFC 3339.
+    pub not_before: String,
+    /// The last second of its validity, RFC 3339.
+    pub not_after: String,
+    /// Whole days until its end; negative once it is past.
+    pub days_left: i64,
+}
+
+/// What a certificate is in its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The CA that the CA key belongs to.
+    CurrentCa,
+    /// The previous CA while a rotation is open.
+    Anchor,
+    /// Another CA of the bundle.
+    OtherCa,
+    /// The end-entity certificate.
+    EndEntity,
+    /// The current CA's name and key, signed by the anchor.
+    Cross,
+}
+
+impl Role {
+    /// The role in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::CurrentCa => "current CA",
+            Self::Anchor => "previous CA, the anchor",
+            Self::OtherCa => "another CA",
+            Self::EndEntity => "certificate",
+            Self::Cross => "cross-certificate",
+        }
+    }
+}
+
+/// What the next Update would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct NextUpdate {
+    /// Whether it would write anything, or fail.
+    pub is_due: bool,
+    /// Whether it would cut anything off.
+    pub cuts_off: bool,
+    /// What it would do, and why, in words.
+    pub summary: String,
+    /// What it would act on, each in words.
+    pub causes: Vec<String>,
+}
+
+impl Inspection {
+    /// Looks at what is stored. `spec` is the Update that would come next.
+    pub fn of(spec: &Spec, stored: &StoredSet, now: OffsetDateTime) -> Self {
+        let rack = &spec.properties.rack;
+        let found = Found::decode(stored);
+        let viewer = Viewer {
+            found: &found,
+            current: shown(Assessment::current_ca_certificate(&found)),
+            previous: shown(Assessment::previous_ca(&found)),
+            now,
+        };
+        let parameters = Part::ALL.map(|part| {
+            let parameter = stored.get(&part);
+            let (certificates, flaw) = viewer.contents(part);
+            ParameterView {
+                name: rack.parameter_name(part),
+                part,
+                parameter_type: parameter.map(|parameter| parameter.parameter_type),
+                version: parameter.map(|parameter| parameter.version),
+                chars: parameter.map(|parameter| parameter.value.expose().chars().count()),
+                certificates,
+                flaw: flaw.map(|flaw| flaw.to_string()),
+            }
+        });
+        Self {
+            rack: rack.name().to_owned(),
+            id: rack.hex().to_owned(),
+            now: timestamp(now),
+            parameters: parameters.to_vec(),
+            current_ca: viewer.current.clone(),
+            previous_ca: viewer.previous.clone(),
+            warnings: warnings(rack, stored, &found, now)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            next: next_update(spec, &found, now),
+        }
+    }
+}
+
+fn next_update(spec: &Spec, found: &Found, now: OffsetDateTime) -> NextUpdate {
+    match planner::plan(spec, found, now) {
+        Ok(plan) => NextUpdate {
+            is_due: !plan.is_keep(),
+            cuts_off: plan.cuts_off(),
+            summary: plan.to_string(),
+            causes: plan.causes.iter().map(ToString::to_string).collect(),
+        },
+        Err(refusal) => NextUpdate {
+            is_due: true,
+            cuts_off: false,
+            summary: format!("it would fail: {refusal}"),
+            causes: Vec::new(),
+        },
+    }
+}
+
+fn shown(authority: Option<CaCertificate>) -> Option<String> {
+    authority.map(|authority| authority.fingerprint().to_string())
+}
+
+struct Viewer<'a> {
+    found: &'a Found,
+    current: Option<String>,
+    previous: Option<String>,
+    now: OffsetDateTime,
+}
+
+impl Viewer<'_> {
+    /// The certificates in a part, and what is wrong with it.
+    fn contents(&self, part: Part) -> (Vec<CertificateView>, Option<Flaw>) {
+        let found = self.found;
+        let alone = |flaw: Option<&Flaw>| (Vec::new(), flaw.copied());
+        match part {
+            Part::CaCert => match &found.ca_cert {
+                Ok(bundle) => (
+                    bundle
+                        .authorities()
+                        .iter()
+                        .map(|authority| self.view(self.role_of_ca(authority), authority))
+                        .collect(),
+                    None,
+                ),
+                Err(flaw) => alone(Some(flaw)),
+            },
+            Part::Cert => match &found.cert {
+                Ok(chain) => {
+                    let leaf = self.view(Role::EndEntity, chain.leaf());
+                    let crosses = chain.crosses().iter();
+                    let crosses = crosses.map(|cross| self.view(Role::Cross, cross));
+                    (std::iter::once(leaf).chain(crosses).collect(), None)
+                }
+                Err(flaw) => alone(Some(flaw)),
+            },
+            Part::CaKey => alone(found.ca_key.as_ref().err()),
+            Part::Key => alone(found.key.as_ref().err()),
+            Part::State => alone(found.state.as_ref().err().filter(|f| **f != Flaw::Missing)),
+            Part::Claim => alone(None),
+        }
+    }
+
+    fn role_of_ca(&self, authority: &Certificate) -> Role {
+        let fingerprint = Some(authority.fingerprint().to_string());
+        if fingerprint == self.current {
+            Role::CurrentCa
+        } else if fingerprint == self.previous {
+            Role::Anchor
+        } else {
+            Role::OtherCa
+        }
+    }
+
+    fn view(&self, role: Role, certificate: &Certificate) -> CertificateView {
+        let bundle = self.found.ca_cert.iter().flat_map(TrustBundle::authorities);
+        let signer = bundle
+            .filter(|authority| authority.has_issued(certificate))
+            .map(|authority| authority.fingerprint().to_string())
+            .next();
+        CertificateView {
+            role,
+            sha256: certificate.fingerprint().to_string(),
+            subject: certificate.common_name().to_owned(),
+            issuer: certificate.issuer_common_name().to_owned(),
+            signed_by: signer,
+            not_before: timestamp(certificate.not_before()),
+            not_after: timestamp(certificate.not_after()),
+            days_left: (certificate.not_after() - self.now).whole_days(),
+        }
+    }
+}

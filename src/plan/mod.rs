@@ -1,0 +1,338 @@
+//! What to do about a set: the least change that keeps everyone connected.
+//!
+//! These are the words that [`crate::plan::planner`] decides in and [`crate::plan::publication`] carries out.
+
+pub mod assessment;
+mod decision;
+pub mod inspection;
+mod issuance;
+pub mod planner;
+pub mod publication;
+pub mod removal;
+pub mod spec;
+pub mod warning;
+pub mod write;
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use crate::pki::certificate::{CaCertificate, Fingerprint};
+use crate::plan::assessment::{Cause, CurrentCa};
+use crate::set::state::{AnchorRecord, State, TokenHash};
+
+/// What a plan amounts to, in one word; the most far-reaching word that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// No write.
+    Keep,
+    /// Only the state is written.
+    Record,
+    /// The same certificates are written again, in order.
+    Repair,
+    /// A new end-entity certificate from the current CA, whose two values stay as they are.
+    Reissue,
+    /// The open rotation ends: the previous CA is trusted no more.
+    Close,
+    /// The current CA's certificate is written again for the same key and the same name.
+    ReissueCa,
+    /// A new CA is trusted from now on, beside the old one, which still vouches for the published pair.
+    Introduce,
+    /// A new CA, cross-signed by the anchor, and a new end-entity certificate.
+    Rotate,
+    /// The first CA and certificate of a rack.
+    Create,
+    /// A new CA and a new end-entity certificate that nothing older leads to.
+    Replace,
+}
+
+impl Action {
+    /// The action in words, for the log and for `docker-tls`.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Keep => "unchanged",
+            Self::Record => "recorded in the state; certificates and keys unchanged",
+            Self::Repair => "repaired the published text; same certificates, same keys",
+            Self::Reissue => "reissued the certificate from the same CA",
+            Self::Close => "closed the rotation: the previous CA is trusted no more",
+            Self::ReissueCa => "reissued the CA certificate for the same key and name",
+            Self::Introduce => {
+                "introduced a new CA beside the old one; certificate and key unchanged"
+            }
+            Self::Rotate => "rotated the CA: new CA cross-signed by the anchor, new certificate",
+            Self::Create => "created the CA and the certificate",
+            Self::Replace => "replaced the CA and the certificate",
+        }
+    }
+}
+
+/// Whether anything that could connect before is refused after a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CutOff {
+    /// Nobody is refused who was not refused before.
+    Nobody,
+    /// Whoever knows this CA and no newer one, for it can vouch for nothing new.
+    KnowingOnly {
+        /// That CA.
+        authority: Fingerprint,
+        /// Its common name.
+        common_name: String,
+    },
+    /// Whoever runs: nothing of the old CA can be read any more.
+    Everyone,
+}
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("no running daemon or client is cut off"),
+            Self::KnowingOnly {
+                authority,
+                common_name,
+            } => write!(
+                f,
+                "CUTS OFF every daemon and client that knows only the CA {common_name:?} ({authority}), because \
+                 neither its private key nor a certificate that it signed for the new one is left; replace them"
+            ),
+            Self::Everyone => f.write_str(
+                "CUTS OFF every running daemon and client, because nothing of their CA is left; replace them",
+            ),
+        }
+    }
+}
+
+/// What will be published and recorded, and why.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the plan amounts to.
+    pub action: Action,
+    /// What was found that the plan acts on; empty for [`Action::Keep`].
+    pub causes: Vec<Cause>,
+    /// Who is refused afterwards.
+    pub cut_off: CutOff,
+    pub(crate) ca: CaPlan,
+    pub(crate) anchor: AnchorPlan,
+    /// The second CA of the bundle where that is not the anchor.
+    pub(crate) also_trusted: Option<CaCertificate>,
+    pub(crate) writes_bundle: bool,
+    pub(crate) pair: PairPlan,
+    pub(crate) state: StatePlan,
+}
+
+impl Plan {
+    /// Whether nothing has to be written.
+    pub fn is_keep(&self) -> bool {
+        self.action == Action::Keep
+    }
+
+    /// Whether anything that could connect before is refused afterwards.
+    pub fn cuts_off(&self) -> bool {
+        self.cut_off != CutOff::Nobody
+    }
+
+    /// Whether the state is all that is written.
+    pub(crate) fn writes_only_state(&self) -> bool {
+        !self.writes_bundle && self.pair == PairPlan::Keep
+    }
+
+    /// The previous CA, if a rotation is open afterwards.
+    fn open_anchor(&self) -> Option<&CaCertificate> {
+        match &self.anchor {
+            AnchorPlan::Current => None,
+            AnchorPlan::Former => self.former()?.certificate(),
+            AnchorPlan::Other(authority) => Some(authority),
+        }
+    }
+
+    /// The CA that was the current one when the plan was made.
+    pub(crate) fn former(&self) -> Option<&CurrentCa> {
+        match &self.ca {
+            CaPlan::Keep(current) => Some(current),
+            CaPlan::New { former } => former.as_ref(),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.action.words())?;
+        for (index, cause) in self.causes.iter().enumerate() {
+            write!(
+                f,
+                "{}{cause}",
+                if index == 0 { ", because " } else { " and " }
+            )?;
+        }
+        let is_close = |cause: &Cause| matches!(cause, Cause::Retired { .. });
+        if self.causes.iter().any(is_close) {
+            f.write_str("; as RetiredCA says, nothing runs that knows only that one")?;
+        }
+        let is_silent = matches!(self.action, Action::Keep | Action::Close);
+        if !is_silent || self.cuts_off() {
+            write!(f, "; {}", self.cut_off)?;
+        }
+        if let Some(anchor) = self.open_anchor() {
+            write!(
+                f,
+                "; a rotation is open until {}, when the previous CA {} ends: replace what was made before, then set \
+                 RetiredCA to it",
+                anchor.not_after().date(),
+                anchor.fingerprint()
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The CA that will be the current one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CaPlan {
+    /// The current one stays; its certificate is perhaps written again.
+    Keep(CurrentCa),
+    /// A new one; the former may be the anchor.
+    New { former: Option<CurrentCa> },
+}
+
+/// The CA that will be the anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AnchorPlan {
+    /// The CA that will be the current one.
+    Current,
+    /// The CA that was the current one.
+    Former,
+    /// Another CA.
+    Other(CaCertificate),
+}
+
+/// What happens to the end-entity certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PairPlan {
+    /// Both stay byte for byte.
+    Keep,
+    /// The same end-entity certificate is written again, with this cross-certificate behind it.
+    Rewrite { cross: Option<CrossPlan> },
+    /// A new end-entity certificate.
+    Issue {
+        key: LeafKey,
+        cross: Option<CrossPlan>,
+    },
+}
+
+/// Where the cross-certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CrossPlan {
+    /// It stands in the stored chain.
+    Stored(CaCertificate),
+    /// The anchor signs it.
+    Sign,
+}
+
+/// The key of a new end-entity certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeafKey {
+    /// The stored one, so that one write changes the pair.
+    Keep,
+    /// A fresh one.
+    New,
+}
+
+/// What happens to the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StatePlan {
+    /// It stays byte for byte, or does not exist and need not.
+    Keep,
+    /// It is written: before the certificates and keys, and again behind them where it differs.
+    Write {
+        /// The state as it will be, but for what depends on the CA that is issued.
+        state: State,
+        /// What is recorded of the event's token.
+        token: TokenPlan,
+        /// What is recorded of the anchor.
+        anchor: AnchorRecordPlan,
+    },
+}
+
+/// What is recorded of the event's token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TokenPlan {
+    /// Nothing, or it is in the state already.
+    None,
+    /// It counts as seen when all is written.
+    See(TokenHash),
+    /// It counts as seen once the published leaf was issued by the new CA.
+    Obey(TokenHash),
+}
+
+/// What is recorded of the anchor when all is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AnchorRecordPlan {
+    /// What was recorded stays.
+    Keep,
+    /// Nothing is recorded: there is one CA.
+    Clear,
+    /// This record, known already.
+    Record(AnchorRecord),
+    /// The former current CA with its key, recorded before anything else is written.
+    RecordFormer,
+    /// The CA that will be the current one, without its key: the other CA of the bundle vouches for nothing new.
+    RecordCurrent,
+}
+
+/// Why nothing is done at all; every variant's text says what to do instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `RetiredCA` names another CA than the previous one.
+    #[error(
+        "property RetiredCA is {given}, but the previous CA is {previous}; expected that fingerprint, or none while \
+         anything still runs that was made before the latest rotation"
+    )]
+    NotThePreviousCa {
+        /// What the property says.
+        given: Fingerprint,
+        /// What it would have to say.
+        previous: Fingerprint,
+    },
+    /// The published pair is not from the current CA, so nothing could vouch for it after the close.
+    #[error(
+        "property RetiredCA names the previous CA {previous}, but the published certificate was not issued by the \
+         current CA and would be refused once the previous CA is trusted no more; remove RetiredCA from the template \
+         until a certificate of the current CA is published"
+    )]
+    PairOfPreviousCa {
+        /// The previous CA.
+        previous: Fingerprint,
+    },
+    /// A rotation is asked for while one is open whose anchor ends soon.
+    #[error(
+        "property RotationToken has a new value, but the open rotation's previous CA {anchor} expires on {}, and \
+         then the daemons of two generations would refuse each other; replace what was made before the latest \
+         rotation, set RetiredCA to {anchor}, then set the new token",
+        .not_after.date()
+    )]
+    AnchorEndsSoon {
+        /// The previous CA.
+        anchor: Fingerprint,
+        /// Its last second.
+        not_after: OffsetDateTime,
+    },
+    /// A rotation is asked for that the very next event would close.
+    #[error(
+        "property RetiredCA names the current CA {current}, which has to be replaced now; expected the previous CA's \
+         fingerprint once a rotation is open, or none"
+    )]
+    RetiresCurrentCa {
+        /// The current CA.
+        current: Fingerprint,
+    },
+    /// The state was written by a later version, and it would have to be overwritten.
+    #[error(
+        "the state parameter was written by a later version of this function and something has to be written; \
+         deploy that version again"
+    )]
+    LaterState,
+    /// A duplicate of an old event, delivered late.
+    #[error(
+        "the event is older than the latest change of this resource's ownership; nothing was changed"
+    )]
+    LateDuplicate,
+}

@@ -1,0 +1,253 @@
+//! Carrying a plan out: what is issued, which values result, and in which order they are written.
+//!
+//! SSM has no transactions. Every prefix of the writes leaves a set that still connects everyone, and that the next
+//! event heals: the state first, for it holds what the later writes overwrite; then who signs, then who is trusted, for
+//! a CA that is trusted before its key is stored may be given up by the next event; then what is presented; and the
+//! state again, once all of it is true.
+
+use time::OffsetDateTime;
+
+use crate::pki::authority::{IssueError, Mint};
+use crate::pki::bundle::TrustBundle;
+use crate::pki::certificate::CaCertificate;
+use crate::pki::chain::CertificateChain;
+use crate::pki::private_key::PrivateKey;
+use crate::plan::issuance::{Issued, issue};
+use crate::plan::planner;
+use crate::plan::spec::Spec;
+use crate::plan::write::Write;
+use crate::plan::{AnchorRecordPlan, PairPlan, Plan, Refusal, StatePlan, TokenPlan};
+use crate::set::decoded::Found;
+use crate::set::parameter::{MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredSet};
+use crate::set::rack::Part;
+use crate::set::state::{AnchorRecord, State};
+
+/// Why a plan is not carried out; nothing has been written.
+#[derive(Debug, thiserror::Error)]
+pub enum PublicationError {
+    /// Something could not be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// A value would not fit its parameter.
+    #[error(
+        "the {part} would take {chars} characters, but an SSM parameter holds {MAX_VALUE_CHARS}; {advice}"
+    )]
+    TooLong {
+        /// Which parameter.
+        part: Part,
+        /// How long its value would be.
+        chars: usize,
+        /// What to change.
+        advice: &'static str,
+    },
+    /// A value would not fit the getter's response.
+    #[error(
+        "the {part} would take {bytes} bytes, but a getter's response has room for {room} with this rack's name; ask \
+         for fewer SubjectAlternativeNames, for KeyAlgorithm ECDSA_P256, or give the rack a shorter name"
+    )]
+    TooLongForGetter {
+        /// Which parameter.
+        part: Part,
+        /// How long its value would be.
+        bytes: usize,
+        /// What there is room for.
+        room: usize,
+    },
+    /// The resulting set would not be kept by the next event: a bug, found before any harm.
+    #[error(
+        "the set that would result is not one that the next event keeps ({next}); this is a bug, and nothing was \
+         written"
+    )]
+    Unstable {
+        /// What the next event would do.
+        next: String,
+    },
+}
+
+/// Issues what a plan calls for, and gives the writes in their order. `found` is what `stored` decodes to.
+pub fn writes(
+    plan: &Plan,
+    spec: &Spec,
+    stored: &StoredSet,
+    found: &Found,
+    now: OffsetDateTime,
+    mint: &mut dyn Mint,
+) -> Result<Vec<Write>, PublicationError> {
+    let issued = issue(plan, spec, found, now, mint)?;
+    let (before, after) = states(plan, found, &issued);
+
+    let bundle: Vec<CaCertificate> = std::iter::once(&issued.current)
+        .chain(&issued.anchor)
+        .chain(&plan.also_trusted)
+        .take(TrustBundle::MAX_AUTHORITIES)
+        .cloned()
+        .collect();
+    let values = [
+        (Part::State, before.as_ref().map(State::encode)),
+        (
+            Part::CaKey,
+            issued.new_ca_key.as_ref().map(PrivateKey::encode),
+        ),
+        (
+            Part::CaCert,
+            plan.writes_bundle.then(|| TrustBundle::encode(&bundle)),
+        ),
+        (Part::Key, issued.new_key.as_ref().map(PrivateKey::encode)),
+        (
+            Part::Cert,
+            issued
+                .chain
+                .as_ref()
+                .map(|(leaf, cross)| CertificateChain::encode(leaf, cross.as_ref())),
+        ),
+        (
+            Part::State,
+            after
+                .as_ref()
+                .filter(|_| after != before)
+                .map(State::encode),
+        ),
+    ];
+    let mut result = stored.clone();
+    let mut writes = Vec::new();
+    for (part, value) in values {
+        let Some(value) = value.map(ParameterValue::from) else {
+            continue;
+        };
+        let existing = result.get(&part);
+        if existing.is_some_and(|existing| existing.value == value) {
+            continue;
+        }
+        let write = Write {
+            part,
+            parameter_type: existing.map_or_else(
+                || type_of_new(part, spec),
+                |existing| existing.parameter_type,
+            ),
+            exists: existing.is_some(),
+            value,
+        };
+        write.apply(&mut result);
+        writes.push(write);
+    }
+    check_sizes(spec, &writes, after.as_ref())?;
+    check_stable(spec, found, &writes, &issued.current, now)?;
+    Ok(writes)
+}
+
+/// Keys are as the properties say, the state is always encrypted, certificates never need to be.
+fn type_of_new(part: Part, spec: &Spec) -> ParameterType {
+    match part {
+        Part::State => ParameterType::SecureString,
+        part if part.is_key() => spec.properties.key_parameter_type,
+        _ => ParameterType::String,
+    }
+}
+
+/// The state before the certificates and keys are written, and after.
+fn states(plan: &Plan, found: &Found, issued: &Issued) -> (Option<State>, Option<State>) {
+    let StatePlan::Write {
+        state,
+        token,
+        anchor,
+    } = &plan.state
+    else {
+        return (None, None);
+    };
+    let mut before = state.clone();
+    let mut after = state.clone();
+    match token {
+        TokenPlan::None => {}
+        TokenPlan::See(token) => after.see(token.clone()),
+        TokenPlan::Obey(token) => {
+            before.expect_token(token.clone(), &issued.current.fingerprint());
+            after.see(token.clone());
+        }
+    }
+    if matches!(plan.pair, PairPlan::Issue { .. }) {
+        after.settle_pending(&issued.current.fingerprint());
+    }
+    match anchor {
+        AnchorRecordPlan::Keep => {}
+        AnchorRecordPlan::Clear => after.set_anchor(None),
+        AnchorRecordPlan::Record(record) => {
+            before.set_anchor(Some(record.clone()));
+            after.set_anchor(Some(record.clone()));
+        }
+        AnchorRecordPlan::RecordFormer => {
+            let key = found.ca_key.as_ref().ok();
+            let record = issued
+                .anchor
+                .as_ref()
+                .map(|anchor| AnchorRecord::new(anchor, key));
+            before.set_anchor(record.clone());
+            after.set_anchor(record);
+        }
+        AnchorRecordPlan::RecordCurrent => {
+            after.set_anchor(Some(AnchorRecord::new(&issued.current, None)));
+        }
+    }
+    if plan.writes_only_state() {
+        before = after.clone();
+    }
+    (Some(before), Some(after))
+}
+
+fn check_sizes(
+    spec: &Spec,
+    writes: &[Write],
+    state: Option<&State>,
+) -> Result<(), PublicationError> {
+    let room = spec.properties.getter_room_bytes;
+    for Write { part, value, .. } in writes {
+        let (chars, bytes) = (value.expose().chars().count(), value.expose().len());
+        check_parameter(*part, chars)?;
+        if Part::PUBLISHED.contains(part) && bytes > room {
+            return Err(PublicationError::TooLongForGetter {
+                part: *part,
+                bytes,
+                room,
+            });
+        }
+    }
+    state.map_or(Ok(()), |state| {
+        check_parameter(Part::State, state.worst_case_chars())
+    })
+}
+
+fn check_parameter(part: Part, chars: usize) -> Result<(), PublicationError> {
+    if chars <= MAX_VALUE_CHARS {
+        return Ok(());
+    }
+    let advice = match part {
+        Part::State => "too many resources share this rack; give some of them a rack of their own",
+        _ => "ask for fewer SubjectAlternativeNames",
+    };
+    Err(PublicationError::TooLong {
+        part,
+        chars,
+        advice,
+    })
+}
+
+/// Rule 10 of docs/rotation.md: the next event must keep what this one publishes. What is written is decoded from its text, as that event
+/// will; what stays is taken as found.
+fn check_stable(
+    spec: &Spec,
+    found: &Found,
+    writes: &[Write],
+    current: &CaCertificate,
+    now: OffsetDateTime,
+) -> Result<(), PublicationError> {
+    let mut result = found.clone();
+    for write in writes {
+        result.replace(write.part, &write.value);
+    }
+    result.ca_cert = result.ca_cert.map(|bundle| bundle.sharing(current));
+    let next = match planner::plan(&spec.next(), &result, now) {
+        Ok(plan) if plan.is_keep() => return Ok(()),
+        Ok(plan) => format!("{:?} because {:?}", plan.action, plan.causes),
+        Err(refusal) => Refusal::to_string(&refusal),
+    };
+    Err(PublicationError::Unstable { next })
+}

@@ -1,0 +1,103 @@
+//! What an event asks for.
+
+use std::net::Ipv4Addr;
+
+use time::Duration;
+
+use crate::pki::alternative_name::SubjectAlternativeName;
+use crate::pki::certificate::Fingerprint;
+use crate::pki::private_key::KeyAlgorithm;
+use crate::set::parameter::ParameterType;
+use crate::set::rack::Rack;
+use crate::set::state::{EventSeconds, Owner, TokenHash};
+
+/// Everything that an event asks for.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The properties.
+    pub properties: GeneratorProperties,
+    /// What an Update knows of the properties before it.
+    pub old: OldProperties,
+    /// Whether the event makes its resource an owner of the set.
+    pub occasion: Occasion,
+    /// The resource that the event speaks for.
+    pub owner: Owner,
+    /// When CloudFormation sent the event, where its URL tells.
+    pub sent_at: Option<EventSeconds>,
+}
+
+impl Spec {
+    /// The event that comes next while the template stays as it is.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let properties = &self.properties;
+        Self {
+            old: OldProperties {
+                rack: Some(properties.rack.clone()),
+                rotation_token: properties.rotation_token.clone(),
+                retired_ca: properties.retired_ca,
+            },
+            occasion: Occasion::Update,
+            sent_at: None,
+            ..self.clone()
+        }
+    }
+
+    /// The names of a new end-entity certificate.
+    pub fn alternative_names(&self) -> Vec<SubjectAlternativeName> {
+        let given = self.properties.alternative_names.clone();
+        given.unwrap_or_else(|| {
+            vec![
+                SubjectAlternativeName::dns("localhost"),
+                SubjectAlternativeName::Ip(Ipv4Addr::LOCALHOST.into()),
+            ]
+        })
+    }
+}
+
+/// Why an event was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A Create, or an Update that changes `Rack`: the resource becomes an owner, and its token is only recorded.
+    Adoption,
+    /// Any other Update.
+    Update,
+}
+
+/// What the generator is asked to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeneratorProperties {
+    /// `Rack`.
+    pub rack: Rack,
+    /// `CAValidityDays`: the lifetime of a newly issued CA.
+    pub ca_validity: Duration,
+    /// `ValidityDays`: the lifetime of a newly issued end-entity certificate.
+    pub validity: Duration,
+    /// `RenewBeforeDays`: how long before its end a certificate is replaced.
+    pub renew_before: Duration,
+    /// `KeyAlgorithm`: for what is newly issued.
+    pub key_algorithm: KeyAlgorithm,
+    /// `SubjectAlternativeNames`, where given.
+    pub alternative_names: Option<Vec<SubjectAlternativeName>>,
+    /// `RotationToken`, hashed.
+    pub rotation_token: Option<TokenHash>,
+    /// `RetiredCA`.
+    pub retired_ca: Option<Fingerprint>,
+    /// `KeyParameterType`: for key parameters that do not exist yet.
+    pub key_parameter_type: ParameterType,
+    /// How many bytes of a value a getter's response has room for with this rack's name.
+    pub getter_room_bytes: usize,
+    /// `KmsKeyId`: the key that SecureString parameters are encrypted with.
+    pub kms_key_id: Option<String>,
+}
+
+/// What an Update needs to know of `OldResourceProperties`; whatever is unusable there counts as absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OldProperties {
+    /// The rack that the resource named before.
+    pub rack: Option<Rack>,
+    /// The token that the template held before.
+    pub rotation_token: Option<TokenHash>,
+    /// The retired CA that the template held before.
+    pub retired_ca: Option<Fingerprint>,
+}

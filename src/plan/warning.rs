@@ -1,0 +1,72 @@
+//! What is kept although it should not stay so.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use crate::pki::timestamp::timestamp;
+use crate::plan::assessment::Assessment;
+use crate::set::decoded::Found;
+use crate::set::parameter::{ParameterType, StoredSet};
+use crate::set::rack::{Part, Rack};
+
+/// What is kept although it should not stay so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A private key is stored as plain text.
+    PlainKey {
+        /// The parameter's name.
+        parameter: String,
+    },
+    /// A certificate's validity has not begun.
+    NotYetValid {
+        /// The part that holds it.
+        part: Part,
+        /// Its first second.
+        not_before: OffsetDateTime,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlainKey { parameter } => write!(
+                f,
+                "the private key in {parameter} is a String, which whoever may read the account's parameters can \
+                 read; to move it, read its value, delete the parameter, and put the same value again as a \
+                 SecureString"
+            ),
+            Self::NotYetValid { part, not_before } => write!(
+                f,
+                "the {part} is not valid before {}; is the clock right?",
+                timestamp(*not_before)
+            ),
+        }
+    }
+}
+
+/// What there is to warn of in a set.
+pub fn warnings(
+    rack: &Rack,
+    stored: &StoredSet,
+    found: &Found,
+    now: OffsetDateTime,
+) -> Vec<Warning> {
+    let plain = stored.iter().filter(|(part, parameter)| {
+        part.is_key() && parameter.parameter_type == ParameterType::String
+    });
+    let plain = plain.map(|(part, _)| Warning::PlainKey {
+        parameter: rack.parameter_name(*part),
+    });
+    let leaf = found.cert.iter().map(|chain| (Part::Cert, chain.leaf()));
+    let current = Assessment::current_ca_certificate(found);
+    let current = current.as_deref().map(|ca| (Part::CaCert, ca));
+    let early = leaf
+        .chain(current)
+        .filter(|(_, certificate)| certificate.not_before() > now)
+        .map(|(part, certificate)| Warning::NotYetValid {
+            part,
+            not_before: certificate.not_before(),
+        });
+    plain.chain(early).collect()
+}

@@ -1,0 +1,71 @@
+//! What was found in the store, decoded but not yet judged.
+
+use crate::pki::bundle::TrustBundle;
+use crate::pki::chain::CertificateChain;
+use crate::pki::private_key::PrivateKey;
+use crate::set::flaw::Flaw;
+use crate::set::parameter::{ParameterValue, StoredSet};
+use crate::set::rack::Part;
+use crate::set::state::State;
+
+/// A rack's set, each part either decoded or with what is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The trust bundle.
+    pub ca_cert: Result<TrustBundle, Flaw>,
+    /// The current CA's private key.
+    pub ca_key: Result<PrivateKey, Flaw>,
+    /// The certificate chain.
+    pub cert: Result<CertificateChain, Flaw>,
+    /// The end-entity certificate's private key.
+    pub key: Result<PrivateKey, Flaw>,
+    /// This function's memory.
+    pub state: Result<State, Flaw>,
+}
+
+impl Found {
+    /// What is found where nothing is stored.
+    pub const fn nothing() -> Self {
+        Self {
+            ca_cert: Err(Flaw::Missing),
+            ca_key: Err(Flaw::Missing),
+            cert: Err(Flaw::Missing),
+            key: Err(Flaw::Missing),
+            state: Err(Flaw::Missing),
+        }
+    }
+
+    /// Decodes what the store holds.
+    pub fn decode(stored: &StoredSet) -> Self {
+        let mut found = Self::nothing();
+        for (part, parameter) in stored {
+            found.replace(*part, &parameter.value);
+        }
+        found
+    }
+
+    /// Decodes one part's new value; the others stay as they were found.
+    pub fn replace(&mut self, part: Part, value: &ParameterValue) {
+        let value = value.expose();
+        match part {
+            Part::CaCert => self.ca_cert = TrustBundle::decode(value).map_err(Flaw::from),
+            Part::CaKey => self.ca_key = PrivateKey::decode(value).map_err(Flaw::from),
+            Part::Cert => self.cert = CertificateChain::decode(value).map_err(Flaw::from),
+            Part::Key => self.key = PrivateKey::decode(value).map_err(Flaw::from),
+            Part::State => self.state = State::decode(value),
+            // Who is writing says nothing about the set.
+            Part::Claim => {}
+        }
+    }
+
+    /// Whether no certificate and no key exists.
+    pub fn is_empty(&self) -> bool {
+        fn is_missing<T>(part: &Result<T, Flaw>) -> bool {
+            matches!(part, Err(Flaw::Missing))
+        }
+        is_missing(&self.ca_cert)
+            && is_missing(&self.ca_key)
+            && is_missing(&self.cert)
+            && is_missing(&self.key)
+    }
+}

@@ -1,0 +1,23 @@
+//! What can be wrong with a parameter by itself, before dates and other parameters are looked at.
+
+use crate::pki::undecodable::Undecodable;
+
+/// Why a parameter is of no use. Its words follow the parameter's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// SSM named the parameter in `InvalidParameters`: it does not exist.
+    #[error("is missing")]
+    Missing,
+    /// The value holds nothing that can be used.
+    #[error(transparent)]
+    Undecodable(#[from] Undecodable),
+    /// The CA certificate is not as the CA key signed it, or not of the name under which that key issues.
+    #[error("holds a CA certificate that was altered: it does not fit what its key has signed")]
+    Altered,
+    /// The state is not the JSON that this function writes.
+    #[error("is not the JSON that this function writes")]
+    NotState,
+    /// The state was written by a later version of this function, in a form that this one cannot read.
+    #[error("was written by a later version of this function")]
+    LaterState,
+}

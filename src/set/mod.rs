@@ -1,0 +1,7 @@
+//! A rack's stored set: which parameters it has, what they hold, and what the state remembers.
+
+pub mod decoded;
+pub mod flaw;
+pub mod parameter;
+pub mod rack;
+pub mod state;

@@ -1,0 +1,384 @@
+//! The state parameter: what this function must remember between events and cannot read off the certificates.
+//!
+//! Versioned JSON. Fields that a later version adds are carried along, so that a step back to this version loses
+//! nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::pki::certificate::{CaCertificate, Fingerprint};
+use crate::pki::private_key::PrivateKey;
+use crate::set::flaw::Flaw;
+
+/// The version of the JSON that this function writes.
+const VERSION: u32 = 1;
+/// How many tokens are remembered, the newest last.
+pub const MAX_TOKENS: usize = 20;
+/// How many retired CAs are remembered, the newest last.
+pub const MAX_RETIRED: usize = 20;
+/// How many owners that have left are remembered, so that a late duplicate of their Create brings none back.
+pub const MAX_LEFT: usize = 4;
+/// Bytes of a token's hash that are kept.
+const TOKEN_HASH_BYTES: usize = 6;
+/// Bytes of an owner's hash that are kept.
+const OWNER_HASH_BYTES: usize = 12;
+/// Bytes of a retired CA's fingerprint that are kept.
+const RETIRED_BYTES: usize = 8;
+
+/// Who uses a set: a hash of a stack's id and a logical id, or [`Owner::former`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Owner(String);
+
+impl Owner {
+    /// The owner that an event speaks for.
+    pub fn new(stack_id: &str, logical_resource_id: &str) -> Self {
+        Self(short_hash(
+            format!("{stack_id}\n{logical_resource_id}").as_bytes(),
+            OWNER_HASH_BYTES,
+        ))
+    }
+
+    /// Whoever had the set made before there was a state.
+    pub fn former() -> Self {
+        Self("former".to_owned())
+    }
+}
+
+/// A `RotationToken`, hashed: it may be a word that people would rather not see stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenHash(String);
+
+impl TokenHash {
+    /// The hash of a token.
+    pub fn new(token: &str) -> Self {
+        Self(short_hash(token.as_bytes(), TOKEN_HASH_BYTES))
+    }
+}
+
+/// The first bytes of a retired CA's fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct RetiredCa(String);
+
+impl From<&Fingerprint> for RetiredCa {
+    fn from(fingerprint: &Fingerprint) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(&fingerprint.as_bytes()[..RETIRED_BYTES]))
+    }
+}
+
+fn short_hash(bytes: &[u8], length: usize) -> String {
+    URL_SAFE_NO_PAD.encode(&digest::digest(&digest::SHA256, bytes).as_ref()[..length])
+}
+
+/// Seconds since 1970, from the `X-Amz-Date` of the event that made an ownership change.
+pub type EventSeconds = i64;
+
+/// What the state parameter holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    version: u32,
+    /// Who uses the set, and since when.
+    #[serde(default)]
+    owners: BTreeMap<Owner, EventSeconds>,
+    /// Who used it, and until when; the newest few.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    left: BTreeMap<Owner, EventSeconds>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tokens: Vec<TokenHash>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<RetiredCa>,
+    /// A token that is being obeyed: it counts as seen once the published leaf was issued by the CA made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<Pending>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    anchor: Option<AnchorRecord>,
+    #[serde(flatten)]
+    later: BTreeMap<String, serde_json::Value>,
+}
+
+/// A token that is being obeyed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Pending {
+    token: TokenHash,
+    ca: RetiredCa,
+}
+
+/// The anchor: the CA that everything published since the last close trusts and leads to.
+///
+/// Clones share what was read off the text, each thing when it is first asked for. Text that cannot be read is carried
+/// along as it is.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "AnchorText", into = "AnchorText")]
+pub struct AnchorRecord(Arc<Anchor>);
+
+struct Anchor {
+    text: AnchorText,
+    certificate: OnceLock<Option<CaCertificate>>,
+    key: OnceLock<Option<PrivateKey>>,
+}
+
+/// An anchor as the state writes it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct AnchorText {
+    /// base64 of the certificate's DER.
+    cert: String,
+    /// base64 of the private key's DER, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Zeroizing<String>>,
+}
+
+impl From<AnchorText> for AnchorRecord {
+    fn from(text: AnchorText) -> Self {
+        Self(Arc::new(Anchor {
+            text,
+            certificate: OnceLock::new(),
+            key: OnceLock::new(),
+        }))
+    }
+}
+
+impl From<AnchorRecord> for AnchorText {
+    fn from(record: AnchorRecord) -> Self {
+        record.0.text.clone()
+    }
+}
+
+impl AnchorRecord {
+    /// An anchor, with its key where that is known and will be needed.
+    pub fn new(certificate: &CaCertificate, key: Option<&PrivateKey>) -> Self {
+        Self::from(AnchorText {
+            cert: STANDARD.encode(certificate.der()),
+            key: key.map(|key| Zeroizing::new(STANDARD.encode(key.der()))),
+        })
+    }
+
+    /// The anchor's certificate, if it still parses.
+    pub fn certificate(&self) -> Option<CaCertificate> {
+        let read = || {
+            let der = STANDARD.decode(&self.0.text.cert).ok()?;
+            CaCertificate::from_der(&der).ok()
+        };
+        self.0.certificate.get_or_init(read).clone()
+    }
+
+    /// The anchor's key, if it is known and still loads.
+    pub fn key(&self) -> Option<PrivateKey> {
+        let read = || {
+            let text = self.0.text.key.as_ref()?;
+            let der = Zeroizing::new(STANDARD.decode(text.as_bytes()).ok()?);
+            PrivateKey::from_der(&der).ok()
+        };
+        self.0.key.get_or_init(read).clone()
+    }
+}
+
+/// All else is read off the text.
+impl PartialEq for AnchorRecord {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for AnchorRecord {}
+
+impl fmt::Debug for AnchorRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnchorRecord")
+            .field("cert", &self.certificate())
+            .field("key", &self.0.text.key.as_ref().map(|_| "[elided]"))
+            .finish()
+    }
+}
+
+impl State {
+    /// A state that remembers nothing and names nobody.
+    pub fn new() -> Self {
+        Self {
+            version: VERSION,
+            owners: BTreeMap::new(),
+            left: BTreeMap::new(),
+            tokens: Vec::new(),
+            retired: Vec::new(),
+            pending: None,
+            anchor: None,
+            later: BTreeMap::new(),
+        }
+    }
+
+    /// The state of a set that was there before any state was: somebody made it.
+    pub fn of_a_former_owner() -> Self {
+        let mut state = Self::new();
+        state.owners.insert(Owner::former(), 0);
+        state
+    }
+
+    /// Reads the parameter's value.
+    pub fn decode(value: &str) -> Result<Self, Flaw> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let version = serde_json::from_str::<Versioned>(value)
+            .map_err(|_| Flaw::NotState)?
+            .version;
+        serde_json::from_str(value).map_err(|_| {
+            if version > VERSION {
+                Flaw::LaterState
+            } else {
+                Flaw::NotState
+            }
+        })
+    }
+
+    /// Writes the parameter's value.
+    pub fn encode(&self) -> Zeroizing<String> {
+        Zeroizing::new(serde_json::to_string(self).expect("maps with text keys become JSON"))
+    }
+
+    /// The characters that this state would take with every bounded list full and a token being obeyed.
+    pub fn worst_case_chars(&self) -> usize {
+        let mut worst = self.clone();
+        let token = TokenHash::new("");
+        let retired = RetiredCa(URL_SAFE_NO_PAD.encode([0; RETIRED_BYTES]));
+        worst.tokens = vec![token.clone(); MAX_TOKENS];
+        worst.retired = vec![retired.clone(); MAX_RETIRED];
+        worst.pending = Some(Pending { token, ca: retired });
+        worst.left = (0..MAX_LEFT)
+            .map(|index| {
+                (
+                    Owner::new("", &index.to_string()),
+                    EventSeconds::from(i32::MAX),
+                )
+            })
+            .collect();
+        worst.encode().chars().count()
+    }
+
+    /// Whether a token was obeyed or recorded before.
+    pub fn has_seen(&self, token: &TokenHash) -> bool {
+        self.tokens.contains(token)
+    }
+
+    /// Records a token as obeyed; nothing is pending any more.
+    pub fn see(&mut self, token: TokenHash) {
+        self.pending = None;
+        if !self.has_seen(&token) {
+            push_newest(&mut self.tokens, token, MAX_TOKENS);
+        }
+    }
+
+    /// Records that a token is being obeyed by making this CA.
+    pub fn expect_token(&mut self, token: TokenHash, ca: &Fingerprint) {
+        self.pending = Some(Pending {
+            token,
+            ca: ca.into(),
+        });
+    }
+
+    /// Whether a token is being obeyed by having made this CA.
+    pub fn is_pending_for(&self, ca: &Fingerprint) -> bool {
+        self.pending.as_ref().is_some_and(|p| p.ca == ca.into())
+    }
+
+    /// Takes the pending token for seen if this CA, which issued the published leaf, is the one that was made for it.
+    pub fn settle_pending(&mut self, issuer_of_published: &Fingerprint) {
+        if self.is_pending_for(issuer_of_published)
+            && let Some(pending) = self.pending.take()
+        {
+            self.see(pending.token);
+        }
+    }
+
+    /// Whether a CA was retired.
+    pub fn has_retired(&self, ca: &Fingerprint) -> bool {
+        self.retired.contains(&ca.into())
+    }
+
+    /// Records a CA as retired.
+    pub fn retire(&mut self, ca: &Fingerprint) {
+        if !self.has_retired(ca) {
+            push_newest(&mut self.retired, ca.into(), MAX_RETIRED);
+        }
+    }
+
+    /// Takes a CA off the retired ones.
+    pub fn reinstate(&mut self, ca: &Fingerprint) {
+        let ca = RetiredCa::from(ca);
+        self.retired.retain(|retired| *retired != ca);
+    }
+
+    /// The recorded anchor.
+    pub fn anchor(&self) -> Option<&AnchorRecord> {
+        self.anchor.as_ref()
+    }
+
+    /// Records an anchor, or that there is none to record.
+    pub fn set_anchor(&mut self, anchor: Option<AnchorRecord>) {
+        self.anchor = anchor;
+    }
+
+    /// Whether an owner is listed.
+    pub fn is_owned_by(&self, owner: &Owner) -> bool {
+        self.owners.contains_key(owner)
+    }
+
+    /// How many owners are listed, how many tokens were seen, and how many CAs were retired.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.owners.len(), self.tokens.len(), self.retired.len())
+    }
+
+    /// Whether nobody is listed.
+    pub fn is_nobodys(&self) -> bool {
+        self.owners.is_empty()
+    }
+
+    /// Whether a change to this owner's entry, asked for at that time, comes too late to count.
+    pub fn has_later_change(&self, owner: &Owner, sent_at: EventSeconds) -> bool {
+        let last = self.owners.get(owner).max(self.left.get(owner));
+        last.is_some_and(|last| *last > sent_at)
+    }
+
+    /// Lists an owner. An event that carries no date changes nothing about an owner that is listed.
+    pub fn add_owner(&mut self, owner: Owner, sent_at: Option<EventSeconds>, now: EventSeconds) {
+        self.left.remove(&owner);
+        let since = self.owners.entry(owner).or_insert(sent_at.unwrap_or(now));
+        *since = sent_at.map_or(*since, |sent_at| sent_at.max(*since));
+    }
+
+    /// Whether an owner was listed and is remembered to have left.
+    pub fn has_left(&self, owner: &Owner) -> bool {
+        self.left.contains_key(owner)
+    }
+
+    /// Takes an owner off the list; it is remembered for a while that it was there.
+    pub fn remove_owner(&mut self, owner: &Owner, sent_at: Option<EventSeconds>) {
+        self.owners.remove(owner);
+        self.left.insert(owner.clone(), sent_at.unwrap_or_default());
+        while self.left.len() > MAX_LEFT {
+            let oldest = self.left.iter().min_by_key(|(_, left)| **left);
+            let oldest = oldest.map(|(owner, _)| owner.clone());
+            oldest.map(|owner| self.left.remove(&owner));
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn push_newest<T>(list: &mut Vec<T>, item: T, most: usize) {
+    list.push(item);
+    let excess = list.len().saturating_sub(most);
+    list.drain(..excess);
+}

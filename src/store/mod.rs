@@ -1,0 +1,101 @@
+//! What the shell needs of a parameter store. SSM is one ([`crate::store::ssm`]); a local folder is another
+//! ([`crate::store::folder`]).
+
+pub mod claim;
+pub mod folder;
+pub mod ssm;
+
+use std::fmt;
+
+use time::Duration;
+
+use crate::set::parameter::{ParameterType, ParameterValue, StoredSet};
+use crate::set::rack::{Part, Rack};
+
+/// The longest that one put may take, its retries included: none is started that could outlive the lease.
+pub const PUT_LIMIT: Duration = Duration::seconds(4);
+
+/// A parameter store that keeps the sets of racks.
+#[expect(
+    async_fn_in_trait,
+    reason = "handlers run on one thread, so futures need not be Send"
+)]
+pub trait ParameterStore {
+    /// Reads some of a rack's parameters, decrypted. Only what the store says does not exist is absent.
+    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError>;
+
+    /// Writes one parameter and returns its new version.
+    async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError>;
+
+    /// Deletes everything that has the rack's name, what the deployed handler left behind included.
+    async fn delete(&self, rack: &Rack) -> Result<(), StoreError>;
+}
+
+/// One write.
+#[derive(Clone, Copy, Debug)]
+pub struct Put<'a> {
+    /// Which parameter.
+    pub part: Part,
+    /// Its new value.
+    pub value: &'a ParameterValue,
+    /// Its type; on overwrite, the one that it has.
+    pub parameter_type: ParameterType,
+    /// Whether it may exist: `false` makes an existing one an error.
+    pub overwrite: bool,
+    /// The KMS key for a SecureString; the account's key for SSM where there is none.
+    pub kms_key_id: Option<&'a str>,
+}
+
+/// What was being done when the store failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreAction {
+    /// `GetParameters`.
+    Get,
+    /// `PutParameter`.
+    Put,
+    /// `DeleteParameters`.
+    Delete,
+}
+
+impl fmt::Display for StoreAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Get => "GetParameters",
+            Self::Put => "PutParameter",
+            Self::Delete => "DeleteParameters",
+        })
+    }
+}
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A parameter that was to be created exists.
+    #[error("the parameter {parameter} exists already")]
+    AlreadyExists {
+        /// Its name.
+        parameter: String,
+    },
+    /// The store answered with an error.
+    #[error("{action} of {parameter} was refused: {code}: {message}")]
+    Refused {
+        /// What was being done.
+        action: StoreAction,
+        /// To which parameter, or to which of them.
+        parameter: String,
+        /// The error's code, for example `AccessDeniedException`.
+        code: String,
+        /// The store's own words.
+        message: String,
+    },
+    /// The store did not answer, again and again.
+    #[error("{action} of {parameter} got no answer: {message}")]
+    Unreachable {
+        /// What was being done.
+        action: StoreAction,
+        /// To which parameter, or to which of them.
+        parameter: String,
+        /// What happened.
+        message: String,
+    },
+}

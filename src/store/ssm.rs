@@ -1,0 +1,273 @@
+//! SSM Parameter Store.
+
+use std::env;
+use std::time::Duration;
+
+use aws_config::environment::{
+    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
+};
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::http::HttpResponse;
+use aws_sdk_ssm::config::retry::ReconnectMode;
+use aws_sdk_ssm::config::{SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::types;
+use tokio::time::{Instant, sleep};
+
+use crate::machine::http::{AwsClient, chain_of};
+use crate::set::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
+use crate::set::rack::{Part, Rack};
+use crate::store::{PUT_LIMIT, ParameterStore, Put, StoreAction, StoreError};
+
+/// How long one try may take.
+const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long a read or a delete may take, its retries included.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a call is tried at most.
+const MAX_TRIES: u32 = 8;
+/// The wait before the second try; it doubles with every further one, with jitter.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Which connection a further try takes is up to reqwest; the SDK cannot make it drop one.
+const RECONNECT_MODE: ReconnectMode = ReconnectMode::ReuseAllConnections;
+/// SSM refuses a write with this code while another write of the same parameter is under way. The SDK does not know
+/// that it passes.
+const TOO_MANY_UPDATES: &str = "TooManyUpdates";
+/// The codes of refusals that say that nothing was done, and that pass.
+const NOT_DONE: [&str; 3] = [TOO_MANY_UPDATES, "ThrottlingException", "Throttling"];
+
+/// SSM Parameter Store in the account and region that the environment names.
+#[derive(Clone, Debug)]
+pub struct Ssm {
+    client: Client,
+}
+
+impl Ssm {
+    /// Takes region, credentials and endpoint from where every AWS tool takes them.
+    pub async fn from_defaults(client: AwsClient) -> Self {
+        let defaults = aws_config::defaults(BehaviorVersion::latest());
+        Self::new(&defaults.http_client(client).load().await)
+    }
+
+    /// Takes region, credentials and endpoint from the environment that Lambda gives a function, and looks nowhere
+    /// else for them: neither files nor the instance's metadata are read.
+    pub async fn from_function(client: AwsClient) -> Self {
+        let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let endpoint = ["AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"];
+        let endpoint = endpoint.into_iter().find_map(text);
+        let credentials = EnvironmentVariableCredentialsProvider::new();
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(SharedHttpClient::new(client))
+            .region(EnvironmentVariableRegionProvider::new().region().await)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .use_fips(is_set("AWS_USE_FIPS_ENDPOINT"))
+            .use_dual_stack(is_set("AWS_USE_DUALSTACK_ENDPOINT"));
+        config.set_endpoint_url(endpoint);
+        Self::new(&config.build())
+    }
+
+    fn new(config: &SdkConfig) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(TRY_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(MAX_TRIES)
+            .with_initial_backoff(FIRST_WAIT)
+            .with_max_backoff(LONGEST_WAIT)
+            .with_reconnect_mode(RECONNECT_MODE);
+        let config = aws_sdk_ssm::config::Builder::from(config)
+            .timeout_config(timeouts)
+            .retry_config(retries)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+        }
+    }
+
+    async fn try_put(
+        &self,
+        rack: &Rack,
+        put: &Put<'_>,
+        limit: Duration,
+    ) -> Result<i64, StoreError> {
+        let name = rack.parameter_name(put.part);
+        let timeouts = TimeoutConfig::builder().operation_timeout(limit).build();
+        let answer = self
+            .client
+            .put_parameter()
+            .name(&name)
+            .value(put.value.expose())
+            .r#type(match put.parameter_type {
+                ParameterType::String => types::ParameterType::String,
+                ParameterType::SecureString => types::ParameterType::SecureString,
+            })
+            .overwrite(put.overwrite)
+            .set_key_id(put.kms_key_id.map(str::to_owned))
+            .customize()
+            .config_override(aws_sdk_ssm::config::Builder::new().timeout_config(timeouts))
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.version()),
+            Err(error) => Err(store_error(StoreAction::Put, &name, &error)),
+        }
+    }
+}
+
+impl ParameterStore for Ssm {
+    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
+        let names: Vec<String> = parts
+            .iter()
+            .map(|part| rack.parameter_name(*part))
+            .collect();
+        let answer = self
+            .client
+            .get_parameters()
+            .set_names(Some(names.clone()))
+            .with_decryption(true)
+            .send()
+            .await
+            .map_err(|error| store_error(StoreAction::Get, &names.join(", "), &error))?;
+        let mut stored = StoredSet::new();
+        for parameter in answer.parameters() {
+            let part = parameter.name().and_then(|name| rack.part_named(name));
+            if let (Some(part), Some(value)) = (part, parameter.value()) {
+                stored.insert(
+                    part,
+                    StoredParameter {
+                        value: ParameterValue::from(value),
+                        parameter_type: match parameter.r#type() {
+                            Some(types::ParameterType::SecureString) => ParameterType::SecureString,
+                            _ => ParameterType::String,
+                        },
+                        version: parameter.version(),
+                    },
+                );
+            }
+        }
+        // Only what SSM itself calls invalid does not exist; a name that it passes over in silence is an error.
+        let missing = answer.invalid_parameters();
+        for (part, name) in parts.iter().zip(&names) {
+            if !stored.contains_key(part) && !missing.contains(name) {
+                return Err(StoreError::Unreachable {
+                    action: StoreAction::Get,
+                    parameter: name.clone(),
+                    message: "the answer does not mention it".to_owned(),
+                });
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError> {
+        let deadline = Instant::now() + PUT_LIMIT.unsigned_abs();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.try_put(rack, put, left).await {
+                Err(StoreError::Refused { code, .. })
+                    if code == TOO_MANY_UPDATES && Instant::now() + wait < deadline =>
+                {
+                    sleep(wait).await;
+                    wait = LONGEST_WAIT.min(wait * 2);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
+        let mut names = rack.parameter_names();
+        names.push(rack.version_track_name());
+        // Never sent again by the SDK: a delete whose answer was lost would take what somebody has made since.
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(PUT_LIMIT.unsigned_abs())
+            .build();
+        let once = aws_sdk_ssm::config::Builder::new()
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled().with_reconnect_mode(RECONNECT_MODE));
+        let deadline = Instant::now() + PUT_LIMIT.unsigned_abs();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let answer = self
+                .client
+                .delete_parameters()
+                .set_names(Some(names.clone()))
+                .customize()
+                .config_override(once.clone())
+                .send()
+                .await;
+            let Err(error) = answer else {
+                return Ok(());
+            };
+            let status = error.raw_response().map(|answer| answer.status().as_u16());
+            match store_error(StoreAction::Delete, &names.join(", "), &error) {
+                StoreError::Refused { code, .. }
+                    if NOT_DONE.contains(&code.as_str()) && Instant::now() + wait < deadline =>
+                {
+                    sleep(wait).await;
+                    wait = LONGEST_WAIT.min(wait * 2);
+                }
+                // A server's error does not tell whether it was done.
+                StoreError::Refused {
+                    action,
+                    parameter,
+                    code,
+                    message,
+                } if status.is_some_and(|status| status >= 500) => {
+                    return Err(StoreError::Unreachable {
+                        action,
+                        parameter,
+                        message: format!("{code}: {message}"),
+                    });
+                }
+                error => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether a switch of the environment is on.
+fn is_set(name: &str) -> bool {
+    let value = env::var(name).unwrap_or_default();
+    if !["", "true", "false"].contains(&value.to_ascii_lowercase().as_str()) {
+        tracing::warn!(
+            name,
+            value,
+            "an environment variable is neither true nor false, and is taken for false"
+        );
+    }
+    value.eq_ignore_ascii_case("true")
+}
+
+fn store_error<E>(
+    action: StoreAction,
+    parameter: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let parameter = parameter.to_owned();
+    match error.code() {
+        Some("ParameterAlreadyExists") => StoreError::AlreadyExists { parameter },
+        Some(code) => StoreError::Refused {
+            action,
+            parameter,
+            code: code.to_owned(),
+            message: error.message().unwrap_or("no message").to_owned(),
+        },
+        None => StoreError::Unreachable {
+            action,
+            parameter,
+            message: chain_of(error),
+        },
+    }
+}
