@@ -1,3 +1,4 @@
+# make quick   formatting, lints and the tests that take no longer than a glance: the loop of editing
 # make test    everything that must be green: fetches what it needs, into target/ or by apt
 # make other-days  the tests that need neither root nor containers, on other days
 # make e2e     of that, the part with Docker Engines, other TLS stacks, sam and its containers
@@ -32,6 +33,17 @@ E2E_COMMANDS := docker:docker.io dockerd:docker.io debootstrap:debootstrap gnutl
 BENCH_COMMANDS := valgrind:valgrind
 # Stands in for the image of Amazon Linux that sam would pull.
 BASE_IMAGE := target/e2e/debian.tar
+
+# What takes long: searches, byte by byte or step by step, and the function between waits and crashes.
+LONG := after_three_ after_four_ whichever_byte openssl_verifies crash:: concurrency:: endurance:: faults:: repair::
+QUICK_TESTS := core lambda $(basename $(notdir $(wildcard tests/*.rs)))
+
+.PHONY: quick
+quick: export AWS_EC2_METADATA_DISABLED := true
+quick: export RUST_TEST_THREADS := 8
+quick: fmt tools
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --lib $(addprefix --test ,$(QUICK_TESTS)) -- $(addprefix --skip ,$(LONG))
 
 .PHONY: test
 test: export AWS_EC2_METADATA_DISABLED := true
