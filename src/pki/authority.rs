@@ -59,8 +59,7 @@ pub enum IssueError {
     },
 }
 
-/// What is known of a CA certificate that is lost or altered: from an end-entity certificate that its key signed, or
-/// from what the alteration left.
+/// What is known of a CA certificate that is lost, from an end-entity certificate that its key signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostCertificate {
     /// The subject's DER.
@@ -81,17 +80,6 @@ impl LostCertificate {
             public_key: public_key.to_vec(),
             key_id: leaf.authority_key_id().map(<[u8]>::to_vec),
             not_after_at_least: leaf.not_after(),
-        }
-    }
-
-    /// What an altered certificate still tells.
-    pub(crate) fn of_altered(altered: &CaCertificate) -> Self {
-        Self {
-            subject: altered.subject().to_vec(),
-            public_key: altered.public_key().to_vec(),
-            key_id: altered.subject_key_id().map(<[u8]>::to_vec),
-            // Its last second may be what was altered.
-            not_after_at_least: altered.not_before(),
         }
     }
 }

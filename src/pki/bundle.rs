@@ -38,6 +38,10 @@ impl TrustBundle {
                 continue;
             }
             match CaCertificate::from_der(&block.der) {
+                Ok(authority) if authority.is_unsigned_root() => {
+                    intact = false;
+                    flaw = Undecodable::UnsignedRoot;
+                }
                 Ok(authority) if authorities.contains(&authority) => {}
                 Ok(authority) => authorities.push(authority),
                 Err(found) => {

@@ -6,16 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
-use x509_parser::asn1_rs::{Any, Header};
 use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::oid_registry::{
-    OID_PKCS1_RSASSAPSS, OID_PKIX_AUTHORITY_INFO_ACCESS, OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER,
-    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CERTIFICATE_POLICIES,
-    OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
-    OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME,
-    OID_X509_EXT_SUBJECT_KEY_IDENTIFIER, Oid,
-};
+use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
@@ -24,20 +17,6 @@ use crate::pki::undecodable::Undecodable;
 
 /// The PEM label of a certificate; Go takes no other for one.
 pub const LABEL: &str = "CERTIFICATE";
-
-/// The extensions that Go's crypto/x509 parses; in any other it takes whatever stands there.
-const GO_PARSES: [Oid<'_>; 10] = [
-    OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER,
-    OID_X509_EXT_BASIC_CONSTRAINTS,
-    OID_X509_EXT_CERTIFICATE_POLICIES,
-    OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
-    OID_X509_EXT_EXTENDED_KEY_USAGE,
-    OID_X509_EXT_KEY_USAGE,
-    OID_X509_EXT_NAME_CONSTRAINTS,
-    OID_X509_EXT_SUBJECT_ALT_NAME,
-    OID_X509_EXT_SUBJECT_KEY_IDENTIFIER,
-    OID_PKIX_AUTHORITY_INFO_ACCESS,
-];
 
 /// SHA-256 of a certificate's DER; shown as lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,13 +96,12 @@ struct Contents {
 }
 
 impl Certificate {
-    /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so are a signature that is not
-    /// as the signed part says and an extension that is there twice or that it parses in vain.
+    /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so is an extension that is there
+    /// twice.
     pub fn from_der(der: &[u8]) -> Result<Self, Undecodable> {
         let (rest, parsed) =
             X509Certificate::from_der(der).map_err(|_| Undecodable::NotACertificate)?;
-        let is_well_wrapped = is_well_wrapped(&parsed).unwrap_or(false);
-        if !rest.is_empty() || !is_well_wrapped || parsed.extensions_map().is_err() {
+        if !rest.is_empty() || parsed.extensions_map().is_err() {
             return Err(Undecodable::NotACertificate);
         }
         let mut certificate = Contents {
@@ -162,9 +140,6 @@ impl Certificate {
                         .iter()
                         .filter_map(alternative_name)
                         .collect();
-                }
-                ParsedExtension::ParseError { .. } if GO_PARSES.contains(&extension.oid) => {
-                    return Err(Undecodable::NotACertificate);
                 }
                 _ => {}
             }
@@ -238,12 +213,6 @@ impl Certificate {
         &self.0.alternative_names
     }
 
-    /// Whether it says, by key identifier, that this CA issued it. Names say little: deployed CAs share one.
-    pub fn claims_issuer(&self, authority: &CaCertificate) -> bool {
-        let issuing_key = self.authority_key_id();
-        issuing_key.is_some() && issuing_key == authority.subject_key_id()
-    }
-
     /// Whether it bears this subject's name as its issuer and a signature by this key.
     ///
     /// No other rule of path validation is applied, for deployed end-entity certificates break some of them.
@@ -315,9 +284,9 @@ impl CaCertificate {
         Certificate::from_der(der).and_then(Self::new)
     }
 
-    /// Whether it says that it is self-signed, and is not: it was altered since. Nothing else tells, for nobody checks
-    /// a root's signature.
-    pub fn is_altered(&self) -> bool {
+    /// Whether it says that it is self-signed, and its own key did not sign it. Go and OpenSSL do not look at a root's
+    /// signature, so nothing else tells.
+    pub fn is_unsigned_root(&self) -> bool {
         // An intermediate CA names another's key identifier as its issuer's, if not another's name.
         let issuing_key = self.authority_key_id();
         let is_root = self.issuer() == self.subject()
@@ -341,24 +310,6 @@ impl std::ops::Deref for CaCertificate {
     fn deref(&self) -> &Certificate {
         &self.0
     }
-}
-
-/// Whether what no signature covers is as DER and Go want it: the tags, the signature's whole bytes, and its algorithm,
-/// which is byte for byte the one that the signed part names.
-fn is_well_wrapped(parsed: &X509Certificate<'_>) -> Option<bool> {
-    const SEQUENCE: u8 = 0x30;
-    const BIT_STRING: u8 = 0x03;
-    let signed = parsed.tbs_certificate.as_ref();
-    let (content, _) = Header::from_der(parsed.as_raw()).ok()?;
-    let behind = content.get(signed.len()..)?;
-    let (signature, _) = Any::from_der(behind).ok()?;
-    let algorithm = &behind[..behind.len() - signature.len()];
-    let mut parts = signed.windows(algorithm.len());
-    let is_well_wrapped = parsed.as_raw().first() == Some(&SEQUENCE)
-        && signature.first() == Some(&BIT_STRING)
-        && parsed.signature_value.unused_bits == 0
-        && parts.any(|part| part == algorithm);
-    Some(is_well_wrapped)
 }
 
 /// The common name in a name's DER, or the empty text where there is none.

@@ -15,6 +15,9 @@ pub enum Undecodable {
     /// A block's bytes are not one X.509 certificate.
     #[error("has a block that is no X.509 certificate")]
     NotACertificate,
+    /// A root certificate does not bear its own signature.
+    #[error("holds a root certificate that its own key did not sign")]
+    UnsignedRoot,
     /// The certificate lacks cA=TRUE or keyCertSign.
     #[error("holds a certificate that is not a CA's")]
     NotACa,

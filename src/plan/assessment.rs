@@ -46,6 +46,8 @@ pub enum Cause {
     },
     /// The CA key loads, but no CA certificate of the bundle has it.
     ForeignCaKey,
+    /// The CA key's certificate has another name than the one under which that key issued the end-entity certificate.
+    OtherCaName,
     /// The key and the end-entity certificate do not belong together.
     KeyMismatch,
     /// No path leads from the end-entity certificate to the anchor.
@@ -103,6 +105,9 @@ impl fmt::Display for Cause {
                 renew_before.whole_days()
             ),
             Self::ForeignCaKey => f.write_str("the CA key belongs to no CA certificate of the set"),
+            Self::OtherCaName => f.write_str(
+                "the CA certificate has another name than the issuer of the certificate that its key signed",
+            ),
             Self::KeyMismatch => f.write_str("the key does not belong to the certificate"),
             Self::NotLeadingTo { anchor } => {
                 write!(f, "the certificate does not lead to the anchor CA {anchor}")
@@ -129,7 +134,7 @@ impl fmt::Display for Cause {
 pub enum CurrentCa {
     /// Its certificate was found.
     Stored(CaCertificate),
-    /// Its certificate is lost or altered, but the end-entity certificate, or what is left, tells what to write again.
+    /// Its certificate is lost, but the end-entity certificate tells what to write again.
     LostCertificate(LostCertificate),
 }
 
@@ -190,7 +195,7 @@ impl Assessment {
         renew_before: Duration,
         now: OffsetDateTime,
     ) -> Self {
-        let recorded = recorded(found, state);
+        let recorded = recorded(state);
         let current = current_ca(found, recorded.as_ref());
         let usable = |authority: &CaCertificate| {
             !authority.is_expired(now)
@@ -211,7 +216,7 @@ impl Assessment {
 
     /// The CA that the CA key belongs to.
     pub fn current_ca(found: &Found) -> Option<CurrentCa> {
-        let recorded = recorded(found, found.state.as_ref().ok());
+        let recorded = recorded(found.state.as_ref().ok());
         current_ca(found, recorded.as_ref())
     }
 
@@ -219,7 +224,7 @@ impl Assessment {
     /// `RetiredCA` must name.
     pub fn previous_ca(found: &Found) -> Option<CaCertificate> {
         let state = found.state.as_ref().ok();
-        let recorded = recorded(found, state);
+        let recorded = recorded(state);
         let current = current_ca(found, recorded.as_ref());
         let usable = |authority: &CaCertificate| {
             !state.is_some_and(|state| state.has_retired(&authority.fingerprint()))
@@ -263,18 +268,12 @@ impl Assessment {
             .iter()
             .flat_map(TrustBundle::authorities)
             .cloned();
-        let authorities: Vec<CaCertificate> = bundled
-            .chain(recorded(found, found.state.as_ref().ok()))
-            .collect();
+        let authorities: Vec<CaCertificate> =
+            bundled.chain(recorded(found.state.as_ref().ok())).collect();
         let is_orphan = |certificate: &Certificate| {
             let mut issuers = authorities.iter();
             !certificate.is_expired(now)
-                && !issuers.any(|authority| {
-                    // One that says so, but is not signed, was altered.
-                    authority.has_issued(certificate)
-                        || (certificate.claims_issuer(authority)
-                            && !certificate.is_signed_by(authority.public_key()))
-                })
+                && !issuers.any(|authority| authority.has_issued(certificate))
                 && !matches!(&self.current, Some(current) if current.has_issued(certificate))
         };
         let mut crosses = chain.crosses().iter();
@@ -314,50 +313,29 @@ pub fn expiry(
     }
 }
 
-/// The CA certificate that the state records. One that the bundle lacks, and that does not bear its own signature, may
-/// have been altered: then a CA of the bundle that the chain leads to counts for more.
-fn recorded(found: &Found, state: Option<&State>) -> Option<CaCertificate> {
-    let recorded = state?.anchor()?.certificate()?;
-    let (Ok(bundle), Ok(chain)) = (&found.ca_cert, &found.cert) else {
-        return Some(recorded);
-    };
-    if bundle.contains(&recorded) || recorded.has_issued(&recorded) {
-        return Some(recorded);
-    }
-    let key = found.ca_key.as_ref().ok();
-    let mut others = bundle
-        .authorities()
-        .iter()
-        .filter(|authority| key.is_none_or(|key| key.public_key() != authority.public_key()));
-    let led_to = others.find(|authority| chain.leads_to(authority));
-    Some(led_to.cloned().unwrap_or(recorded))
+/// The CA certificate that the state records.
+fn recorded(state: Option<&State>) -> Option<CaCertificate> {
+    state?.anchor()?.certificate()
 }
 
-/// Rule 3 of docs/rotation.md: the CA that the CA key belongs to, wherever it stands in the bundle; else what its leaf tells of it.
+/// Rule 3 of docs/rotation.md: the CA that the CA key belongs to, wherever its certificate stands; else what its leaf
+/// tells of it.
 ///
-/// A certificate of another name than the leaf's issuer is not the one that daemons and clients hold, and one that was
-/// altered is as good as lost.
+/// A certificate of another name than the leaf's issuer is not the one that daemons and clients hold.
 fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<CurrentCa> {
     let key = found.ca_key.as_ref().ok()?;
     let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
     let leaf = leaf.filter(|leaf| leaf.is_signed_by(key.public_key()));
     let bundled = found.ca_cert.iter().flat_map(TrustBundle::authorities);
-    let of_key: Vec<&CaCertificate> = bundled
+    let named = bundled
         .chain(recorded)
-        .filter(|authority| authority.public_key() == key.public_key())
-        .collect();
-    let fitting = of_key.iter().copied().filter(|authority| {
-        leaf.is_none_or(|leaf| leaf.issuer() == authority.subject()) && !authority.is_altered()
-    });
-    if let Some(authority) = bundle::longest_lasting(fitting, key.public_key()) {
-        return Some(CurrentCa::Stored(authority.clone()));
+        .filter(|authority| leaf.is_none_or(|leaf| leaf.issuer() == authority.subject()));
+    match bundle::longest_lasting(named, key.public_key()) {
+        Some(authority) => Some(CurrentCa::Stored(authority.clone())),
+        None => leaf.map(|leaf| {
+            CurrentCa::LostCertificate(LostCertificate::of_leaf(leaf, key.public_key()))
+        }),
     }
-    let lost = if let Some(leaf) = leaf {
-        LostCertificate::of_leaf(leaf, key.public_key())
-    } else {
-        LostCertificate::of_altered(of_key.first()?)
-    };
-    Some(CurrentCa::LostCertificate(lost))
 }
 
 /// Rule 2 of docs/rotation.md: the anchor.

@@ -76,7 +76,7 @@ impl Case<'_> {
             Err(flaw) => causes.push(flawed(Part::CaKey, flaw)),
             Ok(key) => match &self.found.ca_cert {
                 Ok(bundle) if bundle.with_public_key(key.public_key()).is_some() => {
-                    causes.push(flawed(Part::CaCert, &Flaw::Altered));
+                    causes.push(Cause::OtherCaName);
                 }
                 Ok(_) => causes.push(Cause::ForeignCaKey),
                 Err(_) => {}
@@ -373,7 +373,7 @@ impl Case<'_> {
     fn also_trusted(&self, current: &CurrentCa) -> Option<CaCertificate> {
         let bundle = self.found.ca_cert.as_ref().ok()?;
         if current.certificate().is_none() {
-            // Beside an altered certificate of the current CA; a bundle without any is of another set.
+            // Beside a certificate of its key under another name; a bundle without any is of another set.
             bundle.with_public_key(current.public_key())?;
         }
         let mut authorities = bundle.authorities().iter();

@@ -144,7 +144,7 @@ fn close(spec: &Spec, found: &Found, state: &mut State) -> Result<Option<Fingerp
         return Err(Refusal::PairOfPreviousCa { previous });
     }
     state.retire(&given);
-    // Another certificate of the same key, perhaps an altered one, goes with it.
+    // Another certificate of the same key goes with it.
     let bundled = found.ca_cert.iter().flat_map(TrustBundle::authorities);
     for authority in bundled.filter(|ca| ca.public_key() == anchor.public_key()) {
         state.retire(&authority.fingerprint());

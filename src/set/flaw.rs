@@ -11,9 +11,6 @@ pub enum Flaw {
     /// The value holds nothing that can be used.
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
-    /// The CA certificate is not as the CA key signed it, or not of the name under which that key issues.
-    #[error("holds a CA certificate that was altered: it does not fit what its key has signed")]
-    Altered,
     /// The state is not the JSON that this function writes.
     #[error("is not the JSON that this function writes")]
     NotState,

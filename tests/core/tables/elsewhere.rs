@@ -8,16 +8,15 @@ use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::decoded::Found;
-use docker_tls_certgen::set::flaw::Flaw;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use time::Duration;
 
-use super::{check_accepts, check_all_connect, check_refuses, effect, make_plain, make_rotated};
+use super::{check_all_connect, check_refuses, effect, make_plain, make_rotated};
 use crate::event::check_kept;
 use crate::mint::{FreshMint, pool_key};
-use crate::store::{NOW, certificates, kept, make_deployed, make_own, set_value};
+use crate::store::{NOW, kept, make_own, set_value};
 
 /// How an operator's own CA certificate was made.
 struct Style {
@@ -134,23 +133,6 @@ fn only_ca(stored: &StoredSet) -> CaCertificate {
     bundle.authorities()[0].clone()
 }
 
-#[test]
-fn a_ca_beside_an_altered_one_is_trusted_on() {
-    let (before, other) = (make_own(KeyAlgorithm::EcdsaP256), make_deployed());
-    let mut der = only_ca(&before).der().to_vec();
-    *der.last_mut().expect("DER is not empty") ^= 1;
-    let altered = CaCertificate::from_der(&der).expect("it still parses");
-    let bundle = [altered, only_ca(&other)];
-    let mut stored = before.clone();
-    stored.remove(&Part::State);
-    set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
-    let found = effect(&make_plain(), &mut stored, NOW);
-    assert_eq!(found.action, Action::ReissueCa);
-    assert_eq!(certificates(&stored, Part::CaCert).len(), 2);
-    check_all_connect(&[&before, &stored], NOW);
-    check_accepts(&stored, &other, NOW);
-}
-
 /// A set, and the same with a CA certificate that was made again for the same key under another name.
 fn make_renamed() -> (StoredSet, StoredSet) {
     let before = make_own(KeyAlgorithm::EcdsaP256);
@@ -166,8 +148,7 @@ fn make_renamed() -> (StoredSet, StoredSet) {
 fn a_ca_certificate_that_was_made_again_under_another_name_gets_its_name_back() {
     let (before, mut stored) = make_renamed();
     let found = effect(&make_plain(), &mut stored, NOW);
-    let (part, flaw) = (Part::CaCert, Flaw::Altered);
-    assert_eq!(found.causes, [Cause::Flawed { part, flaw }]);
+    assert_eq!(found.causes, [Cause::OtherCaName]);
     assert_eq!(
         (found.action, found.cut_off),
         (Action::ReissueCa, CutOff::Nobody)
