@@ -131,8 +131,13 @@ impl Case<'_> {
                 }
                 Some(chain) if !chain.is_intact() => {
                     causes.push(Cause::NotIntact { part: Part::Cert });
-                    let cross = if same_leaf { cross.plan() } else { None };
-                    PairPlan::Rewrite { cross }
+                    let anchor = self.assessment.other_anchor();
+                    match anchor.or(current.certificate()) {
+                        Some(anchor) if !same_leaf => self.kept_pair(anchor),
+                        _ => PairPlan::Rewrite {
+                            cross: cross.plan(),
+                        },
+                    }
                 }
                 _ => PairPlan::Keep,
             }

@@ -7,10 +7,11 @@ use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
+use serde_json::json;
 
 use super::{Effect, check_all_connect, effect, make_plain, make_rotated};
 use crate::damage::text_of;
-use crate::event::check_kept;
+use crate::event::{check_kept, make_change};
 use crate::openssl::run;
 use crate::store::{NOW, certificates, make_deployed, make_own, set_value, value};
 
@@ -98,8 +99,7 @@ fn two_blocks_on_one_line_are_written_again_for_they_keep_a_daemon_from_starting
     let rotated = make_rotated(make_deployed(), &["a"]);
     for part in [Part::CaCert, Part::Cert] {
         let mut stored = rotated.clone();
-        let joined = text_of(value(&stored, part)).replace("-----\n-----BEGIN", "----------BEGIN");
-        set_value(&mut stored, part, &STANDARD.encode(joined));
+        join_blocks(&mut stored, part);
         let found = effect(&make_plain(), &mut stored, NOW);
         let expected = Effect {
             action: Action::Repair,
@@ -117,6 +117,41 @@ fn two_blocks_on_one_line_are_written_again_for_they_keep_a_daemon_from_starting
             "the same certificates"
         );
     }
+}
+
+#[test]
+fn a_chain_on_one_line_whose_leaf_another_ca_issued_keeps_its_cross_certificate() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    // Without the anchor's key a new CA is only introduced, and the pair stays the rotated CA's.
+    let mut introduced = rotated.clone();
+    introduced.remove(&Part::State);
+    let token = make_change(
+        &json!({ "RotationToken": "a" }),
+        &json!({ "RotationToken": "b" }),
+    );
+    let found = effect(&token, &mut introduced, NOW);
+    assert_eq!(found.action, Action::Introduce);
+    // The same pair under the anchor itself, put back from before the rotation with the rest.
+    let mut put_back = rotated.clone();
+    for part in [Part::CaCert, Part::CaKey] {
+        set_value(&mut put_back, part, value(&make_deployed(), part));
+    }
+    for start in [introduced, put_back] {
+        let mut stored = start.clone();
+        join_blocks(&mut stored, Part::Cert);
+        let found = effect(&make_plain(), &mut stored, NOW);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::Repair, CutOff::Nobody)
+        );
+        assert_eq!(value(&stored, Part::Cert), value(&start, Part::Cert));
+    }
+}
+
+/// Writes the blocks of a part without line ends between them.
+fn join_blocks(stored: &mut StoredSet, part: Part) {
+    let joined = text_of(value(stored, part)).replace("-----\n-----BEGIN", "----------BEGIN");
+    set_value(stored, part, &STANDARD.encode(joined));
 }
 
 #[test]
