@@ -5,7 +5,8 @@ use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::assessment::{Assessment, Cause};
+use docker_tls_certgen::plan::inspection::Inspection;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
@@ -137,11 +138,25 @@ fn only_ca(stored: &StoredSet) -> CaCertificate {
 fn make_renamed() -> (StoredSet, StoredSet) {
     let before = make_own(KeyAlgorithm::EcdsaP256);
     let key = Found::decode(&before).ca_key.expect("the key loads");
-    let again = CertificateAuthority::create(&key, Duration::days(4000), NOW, &mut FreshMint);
+    let again = CertificateAuthority::create(&key, Duration::days(40_000), NOW, &mut FreshMint);
     let again = again.expect("the CA can be made").certificate().clone();
     let mut stored = before.clone();
     set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&[again]));
     (before, stored)
+}
+
+#[test]
+fn beside_one_that_was_made_again_the_attributes_show_the_ca_certificate_that_is_kept() {
+    let (before, mut stored) = make_renamed();
+    let bundle = [only_ca(&before), only_ca(&stored)];
+    assert!(bundle[1].not_after() > bundle[0].not_after());
+    set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
+    check_kept(&make_plain(), &stored, NOW);
+    let shown = Assessment::current_ca_certificate(&Found::decode(&stored));
+    assert_eq!(shown.as_ref(), Some(&bundle[0]));
+    let inspection = Inspection::of(&make_plain(), &stored, NOW);
+    let fingerprint = bundle[0].fingerprint().to_string();
+    assert_eq!(inspection.current_ca, Some(fingerprint));
 }
 
 #[test]
