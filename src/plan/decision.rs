@@ -234,7 +234,7 @@ impl Case<'_> {
                 let anchor = AnchorPlan::Other(authority);
                 (Action::Introduce, anchor, None, pair, cut_off)
             }
-            // Nothing more can be done for who knows the anchor alone, but for who knows the current CA as well.
+            // Daemons that know the anchor alone are lost; those that know the current CA as well are not.
             Some(AnchorPlan::Other(authority)) if self.former_is_unexpired() => {
                 let cut_off = knowing_only(&authority);
                 let pair = issue(Some(CrossPlan::Sign));
@@ -432,7 +432,7 @@ enum Cross<'a> {
     NotNeeded,
     /// It stands in the chain, or the anchor's key is known.
     Obtainable(CrossPlan),
-    /// Neither: what knows the anchor alone cannot be led to anything new.
+    /// Neither: daemons that know the anchor alone cannot be led to anything new.
     Unobtainable { anchor: &'a CaCertificate },
 }
 

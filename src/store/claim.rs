@@ -49,7 +49,7 @@ pub fn held_until(stored: &StoredSet) -> Option<OffsetDateTime> {
     let claim = Claim::stored(stored)?;
     let until = Duration::milliseconds(claim.until);
     let until = if stored.get(&Part::Claim)?.version != claim.version {
-        // What is hidden beneath was put before this, and this took effect at most a put's time after it was sent.
+        // A claim that this one overwrote was put before it, and this one took effect within a put's time.
         until + PUT_LIMIT
     } else if claim.ended {
         return None;

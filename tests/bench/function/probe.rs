@@ -79,7 +79,7 @@ pub fn serve(arguments: &[String]) {
 async fn shake_hands(listener: TcpListener, acceptor: TlsAcceptor) {
     while let Ok((stream, _)) = listener.accept().await {
         let acceptor = acceptor.clone();
-        // Fails, for who probes shows no certificate.
+        // Fails, for a probe shows no certificate.
         tokio::spawn(async move { drop(acceptor.accept(stream).await) });
     }
 }
