@@ -8,6 +8,7 @@ use std::process::Command;
 use docker_tls_certgen as _;
 
 const README: &str = include_str!("../README.md");
+const ROTATION: &str = include_str!("../docs/rotation.md");
 const PROMPT: &str = "$ cargo run -- ";
 /// A fingerprint's hex digits.
 const FINGERPRINT_CHARS: usize = 64;
@@ -158,17 +159,78 @@ fn the_example_of_a_coming_end_shows_a_renewal() {
 
 #[test]
 fn every_event_and_file_that_is_named_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let words = README.split(|c: char| c.is_whitespace() || matches!(c, '`' | '(' | ')' | ']'));
-    let is_path = |word: &&str| {
-        ["events/", "src/", "docs/", "LICENSE"]
-            .iter()
-            .any(|start| word.starts_with(start))
-    };
+    for (document, least) in [(README, 6), (ROTATION, 30)] {
+        let mut seen = 0;
+        for path in words(document).filter(|word| is_path(word)) {
+            assert!(root().join(path).exists(), "{path}");
+            seen += 1;
+        }
+        assert!(seen >= least, "{seen} files are named");
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn words(document: &str) -> impl Iterator<Item = &str> {
+    document.split(|c: char| c.is_whitespace() || matches!(c, '`' | '(' | ')' | ']'))
+}
+
+fn is_path(word: &str) -> bool {
+    ["events/", "src/", "docs/", "tests/", "LICENSE"]
+        .iter()
+        .any(|start| word.starts_with(start))
+}
+
+/// The text of every file below a folder.
+fn read_all(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                read_all(&path)
+            } else {
+                vec![fs::read_to_string(&path).expect("a source file")]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn every_rule_that_the_code_cites_is_one_of_docs_rotation() {
+    let sources = read_all(&root().join("src"));
+    let citations = sources
+        .iter()
+        .flat_map(|source| source.split("ule ").skip(1))
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next())
+        .filter(|number| !number.is_empty());
     let mut seen = 0;
-    for path in words.filter(is_path) {
-        assert!(root.join(path).exists(), "{path}");
+    for number in citations {
+        let heading = format!("\n### Rule {number}: ");
+        assert!(ROTATION.contains(&heading), "rule {number}");
         seen += 1;
     }
-    assert!(seen > 5, "the README names {seen} files");
+    assert!(seen > 5, "{seen} rules are cited");
+}
+
+#[test]
+fn every_module_that_docs_rotation_names_exists() {
+    let is_module = |word: &&str| {
+        let extension = Path::new(word).extension();
+        !word.contains('/') && extension.is_some_and(|extension| extension == "rs")
+    };
+    let names = words(ROTATION).filter(is_module);
+    let layers: Vec<_> = fs::read_dir(root().join("src"))
+        .expect("the folder src")
+        .map(|layer| layer.expect("a layer").path())
+        .collect();
+    let mut seen = 0;
+    for name in names {
+        let exists = layers.iter().any(|layer| layer.join(name).exists());
+        assert!(exists, "{name}");
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen} modules are named");
 }

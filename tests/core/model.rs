@@ -2,11 +2,11 @@
 //! everybody.
 
 mod archive;
+mod catalog;
 mod moment;
 mod outcome;
+mod reading;
 mod search;
-mod sight;
-mod site;
 mod step;
 mod task;
 

@@ -1,13 +1,13 @@
 //! Tables over (spec, found, now): what is decided, what stays byte for byte, and that the next event changes nothing.
 
 mod alteration;
-mod closing;
 mod dates;
-mod elsewhere;
-mod memory;
+mod foreign_ca;
 mod names;
 mod repairs;
+mod retired_ca;
 mod rotation;
+mod state;
 mod text;
 mod tokens;
 

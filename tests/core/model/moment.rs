@@ -6,8 +6,8 @@ use docker_tls_certgen::pki::certificate::Fingerprint;
 use docker_tls_certgen::set::rack::Part;
 
 use super::archive::SetId;
-use super::sight::Sight;
-use super::site::{ListId, Site};
+use super::catalog::{Catalog, ListId};
+use super::reading::Reading;
 use super::step::Event;
 
 /// What a template asks for.
@@ -34,7 +34,7 @@ pub struct Template {
 
 impl Template {
     /// What it says when this event is sent; `None` if CloudFormation would not send it now.
-    pub fn after(&self, event: Event, sight: &Sight) -> Option<Self> {
+    pub fn after(&self, event: Event, reading: &Reading) -> Option<Self> {
         let has_changed = self.wish != self.former;
         let mut wish = self.wish.clone();
         wish.age = wish.age.max(self.former.age) + 1;
@@ -58,9 +58,9 @@ impl Template {
             _ if self.failed => return None,
             Event::NoOp => return Some(self.clone()),
             Event::NewToken => wish.token = wish.token.max(self.former.token) + 1,
-            Event::Close => wish.retired = Some(sight.previous_ca.clone()?),
-            Event::CloseTooEarly if sight.previous_ca.is_some() => return None,
-            Event::CloseTooEarly => wish.retired = Some(sight.current_ca.clone()?),
+            Event::Close => wish.retired = Some(reading.previous_ca.clone()?),
+            Event::CloseTooEarly if reading.previous_ca.is_some() => return None,
+            Event::CloseTooEarly => wish.retired = Some(reading.current_ca.clone()?),
         }
         let is_change = (wish.token, &wish.retired) != (self.wish.token, &self.wish.retired);
         is_change.then(|| Self {
@@ -106,77 +106,91 @@ pub struct Moment {
 
 impl Moment {
     /// Somebody reads what can be read.
-    pub fn read(&mut self, sight: &Sight, site: &mut Site) {
+    pub fn read(&mut self, reading: &Reading, catalog: &mut Catalog) {
         let is_published = |part| !self.tainted.contains(&part);
         self.bundles
-            .extend(sight.bundle.filter(|_| is_published(Part::CaCert)));
+            .extend(reading.bundle.filter(|_| is_published(Part::CaCert)));
         self.chains
-            .extend(sight.chain.filter(|_| is_published(Part::Cert)));
-        self.forget_expired(site);
+            .extend(reading.chain.filter(|_| is_published(Part::Cert)));
+        self.forget_expired(catalog);
     }
 
     /// Lets go of readers whose time is over: the end of an anchor ends every generation but the newest.
-    pub fn forget_expired(&mut self, site: &mut Site) {
+    pub fn forget_expired(&mut self, catalog: &mut Catalog) {
         let now = self.now;
         self.bundles
-            .retain(|bundle| !site.is_all_expired(*bundle, now));
+            .retain(|bundle| !catalog.is_all_expired(*bundle, now));
         self.chains
-            .retain(|chain| !site.is_leaf_expired(*chain, now));
+            .retain(|chain| !catalog.is_leaf_expired(*chain, now));
         let mut bundles = self.bundles.iter();
-        if bundles.any(|bundle| site.has_expired(*bundle, now))
-            && let Some(newest) = site.newest_issuer(&self.bundles, &self.chains, now)
+        if bundles.any(|bundle| catalog.has_expired(*bundle, now))
+            && let Some(newest) = catalog.newest_issuer(&self.bundles, &self.chains, now)
         {
-            self.bundles.retain(|bundle| site.holds(*bundle, newest));
+            self.bundles.retain(|bundle| catalog.holds(*bundle, newest));
             self.chains
-                .retain(|chain| site.is_accepted_by(newest, *chain, now));
+                .retain(|chain| catalog.is_accepted_by(newest, *chain, now));
         }
     }
 
     /// Lets go of readers of whose CA nothing is left that would tell of it, after damage and time.
-    pub fn forget_untraceable(&mut self, then: &Sight, when: i64, now: &Sight, site: &mut Site) {
-        let (then, now) = (then.traces(site, when), now.traces(site, self.now));
+    pub fn forget_untraceable(
+        &mut self,
+        then: &Reading,
+        when: i64,
+        now: &Reading,
+        catalog: &mut Catalog,
+    ) {
+        let (then, now) = (then.traces(catalog, when), now.traces(catalog, self.now));
         if then.is_subset(&now) {
             return;
         }
-        self.bundles
-            .retain(|bundle| site.has_one_of(*bundle, &now) || !site.has_one_of(*bundle, &then));
+        self.bundles.retain(|bundle| {
+            catalog.has_one_of(*bundle, &now) || !catalog.has_one_of(*bundle, &then)
+        });
         self.chains.retain(|chain| {
-            site.has_issuer_among(*chain, &now) || !site.has_issuer_among(*chain, &then)
+            catalog.has_issuer_among(*chain, &now) || !catalog.has_issuer_among(*chain, &then)
         });
     }
 
     /// Lets go of readers that a plan says it cuts off, and of who reads from now on what they read.
-    pub fn forget_cut_off(&mut self, whom: CutOffs<'_>, sight: &Sight, site: &mut Site) {
+    pub fn forget_cut_off(&mut self, whom: CutOffs<'_>, reading: &Reading, catalog: &mut Catalog) {
         let now = self.now;
-        let is_cut_off = |bundle: ListId, site: &mut Site| match whom {
+        let is_cut_off = |bundle: ListId, catalog: &mut Catalog| match whom {
             CutOffs::All => true,
             CutOffs::KnowingOnly(authority, published) => {
-                !site.share_another(bundle, published, authority, now)
+                !catalog.share_another(bundle, published, authority, now)
             }
         };
-        self.bundles.retain(|bundle| !is_cut_off(*bundle, site));
-        if sight.bundle.is_some_and(|bundle| is_cut_off(bundle, site)) {
+        self.bundles.retain(|bundle| !is_cut_off(*bundle, catalog));
+        if reading
+            .bundle
+            .is_some_and(|bundle| is_cut_off(bundle, catalog))
+        {
             self.tainted.insert(Part::CaCert);
         }
-        let is_cut_off = |chain: ListId, site: &mut Site| match whom {
+        let is_cut_off = |chain: ListId, catalog: &mut Catalog| match whom {
             CutOffs::All => true,
             CutOffs::KnowingOnly(authority, published) => {
-                !site.accepts_without(published, authority, chain, now)
+                !catalog.accepts_without(published, authority, chain, now)
             }
         };
-        self.chains.retain(|chain| !is_cut_off(*chain, site));
-        if sight.chain.is_some_and(|chain| is_cut_off(chain, site)) {
+        self.chains.retain(|chain| !is_cut_off(*chain, catalog));
+        if reading
+            .chain
+            .is_some_and(|chain| is_cut_off(chain, catalog))
+        {
             self.tainted.insert(Part::Cert);
         }
     }
 
     /// Takes the operator's word that nobody is left who read anything before the latest rotation.
-    pub fn forget_retired(&mut self, sight: &Sight, site: &mut Site) {
-        let Some(current) = sight.ca_key else {
+    pub fn forget_retired(&mut self, reading: &Reading, catalog: &mut Catalog) {
+        let Some(current) = reading.ca_key else {
             return;
         };
-        self.bundles.retain(|bundle| site.has_key(*bundle, current));
+        self.bundles
+            .retain(|bundle| catalog.has_key(*bundle, current));
         self.chains
-            .retain(|chain| site.is_leaf_issued_by(*chain, current));
+            .retain(|chain| catalog.is_leaf_issued_by(*chain, current));
     }
 }

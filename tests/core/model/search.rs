@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use super::archive::{SetId, StoredValue};
+use super::catalog::Catalog;
 use super::moment::{CutOffs, Moment, Template, Wish};
 use super::outcome::{Done, Outcome, check_spoilt_is_as_good_as_lost, summary};
-use super::sight::Sight;
-use super::site::Site;
+use super::reading::Reading;
 use super::step::{Damage, Event, Extent, Step, Struck, Wait};
 use super::task::{Findings, Reach, Start};
 use crate::acceptance::Verdict;
@@ -37,8 +37,8 @@ type Question = (SetId, i64, Wish, Wish, Vec<usize>);
 
 #[derive(Default)]
 struct Known {
-    site: Site,
-    sights: HashMap<SetId, Arc<Sight>>,
+    catalog: Catalog,
+    readings: HashMap<SetId, Arc<Reading>>,
     prospects: HashMap<SetId, Arc<Prospects>>,
     outcomes: HashMap<Question, Arc<Outcome>>,
     findings: Findings,
@@ -122,10 +122,10 @@ pub fn search(start: &Start, reach: &Reach) -> Findings {
     let known = search.known.into_inner().expect("no worker panicked");
     Findings {
         moments: nodes.len(),
-        sets: known.site.sets_seen(),
+        sets: known.catalog.sets_seen(),
         events: known.outcomes.len(),
-        distinct_pairs: known.site.pairs_judged(),
-        signatures: known.site.signatures_checked(),
+        distinct_pairs: known.catalog.pairs_judged(),
+        signatures: known.catalog.signatures_checked(),
         ..known.findings
     }
 }
@@ -136,7 +136,7 @@ impl Search<'_> {
     }
 
     fn first_moment(&self) -> Moment {
-        let set = self.known().site.set_id(&self.start.stored);
+        let set = self.known().catalog.set_id(&self.start.stored);
         let mut moment = Moment {
             set,
             tainted: BTreeSet::new(),
@@ -146,7 +146,7 @@ impl Search<'_> {
             bundles: BTreeSet::new(),
             chains: BTreeSet::new(),
         };
-        moment.read(&self.sight(set), &mut self.known().site);
+        moment.read(&self.reading(set), &mut self.known().catalog);
         moment
     }
 
@@ -185,10 +185,10 @@ impl Search<'_> {
     /// Everything that one step leads to. After the last step, only the event that comes next is looked at.
     fn expand(&self, from: Place<'_>, is_last: bool) -> Vec<(Moment, Step)> {
         let moment = from.moment();
-        let sight = self.sight(moment.set);
+        let reading = self.reading(moment.set);
         let mut reached = Vec::new();
         if !is_last {
-            self.suffer(from, &sight, &mut reached);
+            self.suffer(from, &reading, &mut reached);
         }
         for event in self.reach.events.iter().copied() {
             let is_next = match event {
@@ -197,7 +197,7 @@ impl Search<'_> {
                 _ => false,
             };
             if (!is_last || is_next)
-                && let Some(template) = moment.template.after(event, &sight)
+                && let Some(template) = moment.template.after(event, &reading)
             {
                 reached.extend(self.send(from, event, &template));
             }
@@ -206,7 +206,7 @@ impl Search<'_> {
     }
 
     /// What damage and time lead to.
-    fn suffer(&self, from: Place<'_>, sight: &Sight, reached: &mut Vec<(Moment, Step)>) {
+    fn suffer(&self, from: Place<'_>, reading: &Reading, reached: &mut Vec<(Moment, Step)>) {
         let moment = from.moment();
         let prospects = self.prospects(moment.set);
         for (damage, set) in &prospects.damages {
@@ -220,19 +220,19 @@ impl Search<'_> {
             if !damage.is_harmless() {
                 next.tainted.insert(damage.part());
             }
-            let seen = self.sight(*set);
-            let site = &mut self.known().site;
-            next.forget_untraceable(sight, moment.now, &seen, site);
-            next.read(&seen, site);
+            let seen = self.reading(*set);
+            let catalog = &mut self.known().catalog;
+            next.forget_untraceable(reading, moment.now, &seen, catalog);
+            next.read(&seen, catalog);
             reached.push((next, Step::Damage(*damage)));
         }
         for (wait, end) in &prospects.waits {
             if *end > moment.now {
                 let mut next = moment.clone();
                 next.now = *end;
-                let site = &mut self.known().site;
-                next.forget_untraceable(sight, moment.now, sight, site);
-                next.forget_expired(site);
+                let catalog = &mut self.known().catalog;
+                next.forget_untraceable(reading, moment.now, reading, catalog);
+                next.forget_expired(catalog);
                 reached.push((next, Step::Wait(*wait)));
             }
         }
@@ -273,8 +273,8 @@ impl Search<'_> {
             if writes > 0 {
                 next.set = done.sets[writes - 1];
                 next.tainted.remove(&done.parts[writes - 1]);
-                let sight = self.sight(next.set);
-                next.read(&sight, &mut self.known().site);
+                let reading = self.reading(next.set);
+                next.read(&reading, &mut self.known().catalog);
             }
             let is_whole = writes == done.sets.len();
             let extent = if is_whole {
@@ -297,9 +297,9 @@ impl Search<'_> {
 
     /// Lets go of readers that the plan says are cut off, and of those that the operator says are gone.
     fn take_word(&self, moment: &mut Moment, done: &Done, from: Place<'_>, step: Step) {
-        let sight = self.sight(moment.set);
+        let reading = self.reading(moment.set);
         let published = self
-            .sight(done.sets.last().copied().unwrap_or(moment.set))
+            .reading(done.sets.last().copied().unwrap_or(moment.set))
             .bundle;
         let whom = match &done.cut_off {
             CutOff::Nobody => None,
@@ -315,10 +315,10 @@ impl Search<'_> {
             cut_offs
                 .entry(done.summary.clone())
                 .or_insert_with(|| from.way(step));
-            moment.forget_cut_off(whom, &sight, &mut known.site);
+            moment.forget_cut_off(whom, &reading, &mut known.catalog);
         }
         if done.closes {
-            moment.forget_retired(&sight, &mut known.site);
+            moment.forget_retired(&reading, &mut known.catalog);
         }
     }
 
@@ -334,7 +334,7 @@ impl Search<'_> {
         for bundle in &moment.bundles {
             for chain in &moment.chains {
                 known.findings.pairs += 1;
-                if known.site.judge(*bundle, *chain, moment.now) == Verdict::Refused {
+                if known.catalog.judge(*bundle, *chain, moment.now) == Verdict::Refused {
                     refused = Some((*bundle, *chain));
                 }
             }
@@ -342,7 +342,10 @@ impl Search<'_> {
         let Some((bundle, chain)) = refused else {
             return true;
         };
-        let (bundle, chain) = (known.site.describe(bundle), known.site.describe(chain));
+        let (bundle, chain) = (
+            known.catalog.describe(bundle),
+            known.catalog.describe(chain),
+        );
         let what = format!("{}: {bundle} refuses {chain}", from.way(step));
         let counterexamples = &mut known.findings.counterexamples;
         counterexamples.entry(after.to_owned()).or_insert(what);
@@ -371,9 +374,9 @@ impl Search<'_> {
     }
 
     fn outcome(&self, moment: &Moment, wish: &Wish, old: &Wish) -> Arc<Outcome> {
-        let sight = self.sight(moment.set);
+        let reading = self.reading(moment.set);
         let lists = &moment.bundles | &moment.chains;
-        let used = &sight.pool_numbers | &self.known().site.pool_numbers(&lists);
+        let used = &reading.pool_numbers | &self.known().catalog.pool_numbers(&lists);
         let fresh: Vec<usize> = (0..)
             .filter(|number| !used.contains(number))
             .take(2)
@@ -389,7 +392,7 @@ impl Search<'_> {
 
     fn carry_out(&self, (set, now, wish, old, fresh): &Question) -> Outcome {
         let now = OffsetDateTime::from_unix_timestamp(*now).expect("a time that X.509 can hold");
-        let before = self.known().site.set(*set);
+        let before = self.known().catalog.set(*set);
         let spec = make_change(&self.properties(old), &self.properties(wish));
         let found = before.found();
         let plan = planner::plan(&spec, &found, now);
@@ -408,11 +411,11 @@ impl Search<'_> {
             Ok(writes) => writes,
             Err(error) => return Outcome::Failed(format!("{}: {error}", summary(&plan))),
         };
-        let site = &mut self.known().site;
-        site.settle_signatures(&mut writes);
+        let catalog = &mut self.known().catalog;
+        catalog.settle_signatures(&mut writes);
         let mut set = *set;
         let apply = |write: &Write| {
-            set = site.set_with(set, write.part, Some(write.value.expose()));
+            set = catalog.set_with(set, write.part, Some(write.value.expose()));
             set
         };
         Outcome::Done(Done {
@@ -436,19 +439,19 @@ impl Search<'_> {
         properties
     }
 
-    fn sight(&self, id: SetId) -> Arc<Sight> {
+    fn reading(&self, id: SetId) -> Arc<Reading> {
         let set = {
             let known = self.known();
-            if let Some(sight) = known.sights.get(&id) {
-                return Arc::clone(sight);
+            if let Some(reading) = known.readings.get(&id) {
+                return Arc::clone(reading);
             }
-            known.site.set(id)
+            known.catalog.set(id)
         };
         let found = set.found();
         let known = &mut *self.known();
-        let sight = Arc::new(Sight::new(&set, &found, &mut known.site));
-        known.sights.insert(id, Arc::clone(&sight));
-        sight
+        let reading = Arc::new(Reading::new(&set, &found, &mut known.catalog));
+        known.readings.insert(id, Arc::clone(&reading));
+        reading
     }
 
     fn prospects(&self, id: SetId) -> Arc<Prospects> {
@@ -457,7 +460,7 @@ impl Search<'_> {
             if let Some(prospects) = known.prospects.get(&id) {
                 return Arc::clone(prospects);
             }
-            known.site.set(id)
+            known.catalog.set(id)
         };
         let found = set.found();
         let strike = |damage: &Damage| {
@@ -467,7 +470,7 @@ impl Search<'_> {
                 Struck::Gone => None,
                 Struck::Changed(value) => Some(&value[..]),
             };
-            Some((*damage, self.known().site.set_with(id, part, value)))
+            Some((*damage, self.known().catalog.set_with(id, part, value)))
         };
         let end = |wait: &Wait| Some((*wait, wait.end(&found, self.renew_before)?));
         let prospects = Arc::new(Prospects {

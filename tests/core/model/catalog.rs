@@ -27,7 +27,7 @@ pub type Keys = BTreeSet<KeyId>;
 
 /// What is known of everything that is known.
 #[derive(Default)]
-pub struct Site {
+pub struct Catalog {
     registry: Registry,
     archive: Archive,
     lists: Vec<Vec<Id>>,
@@ -43,7 +43,7 @@ pub struct Site {
     first_of: HashMap<Vec<u8>, Vec<u8>>,
 }
 
-impl Site {
+impl Catalog {
     /// The number of a stored set; versions and types do not matter.
     pub fn set_id(&mut self, stored: &StoredSet) -> SetId {
         self.archive.id(stored)

@@ -9,11 +9,11 @@ use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::rack::Part;
 
 use super::archive::Set;
-use super::site::{Keys, ListId, Site};
+use super::catalog::{Catalog, Keys, ListId};
 use crate::acceptance::KeyId;
 
 /// What can be seen of a stored set.
-pub struct Sight {
+pub struct Reading {
     /// The bundle, if one can be read.
     pub bundle: Option<ListId>,
     /// The chain, if it can be read together with its key.
@@ -32,25 +32,25 @@ pub struct Sight {
     pub current_ca: Option<String>,
 }
 
-impl Sight {
+impl Reading {
     /// Looks at a set.
-    pub fn new(set: &Set, found: &Found, site: &mut Site) -> Self {
+    pub fn new(set: &Set, found: &Found, catalog: &mut Catalog) -> Self {
         let mut list = |part| {
-            let id = site.list_id(set.value(part)?);
-            Some(id).filter(|id| !site.is_empty(*id))
+            let id = catalog.list_id(set.value(part)?);
+            Some(id).filter(|id| !catalog.is_empty(*id))
         };
         let (bundle, chain) = (list(Part::CaCert), list(Part::Cert));
         let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
-        let leaf_key = leaf.map(|leaf| site.key_id(leaf.public_key()));
+        let leaf_key = leaf.map(|leaf| catalog.key_id(leaf.public_key()));
         let key = found.key.as_ref().ok();
-        let key = key.map(|key| site.key_id(key.public_key()));
+        let key = key.map(|key| catalog.key_id(key.public_key()));
         let matches = key.is_some() && key == leaf_key;
         let ca_private_key = found.ca_key.as_ref().ok();
-        let ca_key = ca_private_key.map(|key| site.key_id(key.public_key()));
+        let ca_key = ca_private_key.map(|key| catalog.key_id(key.public_key()));
 
         let recorded = found.state.as_ref().ok();
         let recorded = recorded.and_then(|state| state.anchor()?.certificate());
-        let recorded = recorded.map(|ca| site.key_id(ca.public_key()));
+        let recorded = recorded.map(|ca| catalog.key_id(ca.public_key()));
         let mut traces: Keys = recorded.into_iter().chain(ca_key).collect();
         let authorities = found
             .ca_cert
@@ -58,7 +58,7 @@ impl Sight {
             .map_or(&[][..], TrustBundle::authorities);
         let bundled: Vec<KeyId> = authorities
             .iter()
-            .map(|ca| site.key_id(ca.public_key()))
+            .map(|ca| catalog.key_id(ca.public_key()))
             .collect();
         // A bundle that neither the CA key nor the chain belongs to is taken for another set's.
         let is_others = ca_private_key.is_some_and(|key| {
@@ -68,7 +68,7 @@ impl Sight {
         if !is_others {
             traces.extend(&bundled);
         }
-        let issuers = chain.map_or(Keys::new(), |chain| site.keys_of_issuers_of(chain));
+        let issuers = chain.map_or(Keys::new(), |chain| catalog.keys_of_issuers_of(chain));
         let used = traces.iter().chain(&issuers).chain(&bundled);
         let used = used.chain(&key).chain(&leaf_key);
         let current_ca = authorities
@@ -77,7 +77,7 @@ impl Sight {
         Self {
             bundle,
             chain: chain.filter(|_| matches),
-            pool_numbers: used.filter_map(|key| site.pool_number(*key)).collect(),
+            pool_numbers: used.filter_map(|key| catalog.pool_number(*key)).collect(),
             traces,
             issuers,
             ca_key,
@@ -87,11 +87,11 @@ impl Sight {
     }
 
     /// The keys of the CAs of which anything is left that tells of them.
-    pub fn traces(&self, site: &Site, now: i64) -> Keys {
+    pub fn traces(&self, catalog: &Catalog, now: i64) -> Keys {
         let mut traces = self.traces.clone();
         if self
             .chain
-            .is_some_and(|chain| !site.is_leaf_expired(chain, now))
+            .is_some_and(|chain| !catalog.is_leaf_expired(chain, now))
         {
             traces.extend(&self.issuers);
         }
