@@ -234,3 +234,28 @@ fn every_module_that_docs_rotation_names_exists() {
     }
     assert!(seen > 20, "{seen} modules are named");
 }
+
+/// The rows of the table behind a heading, as their cells.
+fn table<'a>(document: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let (_, section) = document.split_once(heading).expect("the heading is there");
+    let lines = section.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+#[test]
+fn every_row_of_the_life_cycle_leads_to_tests_that_exist() {
+    let rows = table(README, "\n## Life cycle\n");
+    let tested = table(ROTATION, "\n## Where the life cycle is tested\n");
+    let sources = read_all(&root().join("tests/core")).concat()
+        + &read_all(&root().join("tests/lambda")).concat();
+    assert_eq!(rows.len(), tested.len());
+    for (row, tested) in rows.iter().zip(&tested) {
+        assert_eq!(row[..2], tested[..2]);
+        for name in tested[2].split(", ") {
+            let test = format!("#[test]\nfn {}()", name.trim_matches('`'));
+            assert!(sources.contains(&test), "{name}");
+        }
+    }
+}
