@@ -64,8 +64,6 @@ pub enum IssueError {
 pub struct LostCertificate {
     /// The subject's DER.
     pub subject: Vec<u8>,
-    /// The public key as DER of a `SubjectPublicKeyInfo`.
-    pub public_key: Vec<u8>,
     /// The subject key identifier, if it is known.
     pub key_id: Option<Vec<u8>>,
     /// The certificate that is written again must not end before this.
@@ -74,10 +72,9 @@ pub struct LostCertificate {
 
 impl LostCertificate {
     /// What a certificate tells of the CA that issued it.
-    pub(crate) fn of_leaf(leaf: &Certificate, public_key: &[u8]) -> Self {
+    pub(crate) fn of_leaf(leaf: &Certificate) -> Self {
         Self {
             subject: leaf.issuer().to_vec(),
-            public_key: public_key.to_vec(),
             key_id: leaf.authority_key_id().map(<[u8]>::to_vec),
             not_after_at_least: leaf.not_after(),
         }

@@ -11,6 +11,7 @@ use crate::pki::authority::LostCertificate;
 use crate::pki::bundle::{self, TrustBundle};
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::pki::chain::CertificateChain;
+use crate::pki::private_key::PrivateKey;
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
 use crate::set::rack::Part;
@@ -130,39 +131,32 @@ impl fmt::Display for Cause {
 }
 
 /// The CA that the CA key belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CurrentCa {
-    /// Its certificate was found.
-    Stored(CaCertificate),
-    /// Its certificate is lost, but the end-entity certificate tells what to write again.
-    LostCertificate(LostCertificate),
+#[derive(Clone, Debug)]
+pub struct CurrentCa {
+    /// Its private key.
+    pub key: PrivateKey,
+    /// Its certificate, or what the end-entity certificate tells of it where it is lost.
+    pub certificate: Result<CaCertificate, LostCertificate>,
 }
 
 impl CurrentCa {
     /// The certificate, unless it is lost.
     pub fn certificate(&self) -> Option<&CaCertificate> {
-        match self {
-            Self::Stored(authority) => Some(authority),
-            Self::LostCertificate(_) => None,
-        }
+        self.certificate.as_ref().ok()
     }
 
     /// Whether this CA has issued a certificate.
     pub fn has_issued(&self, certificate: &Certificate) -> bool {
-        match self {
-            Self::Stored(authority) => authority.has_issued(certificate),
-            Self::LostCertificate(lost) => {
-                certificate.is_issued_by(&lost.subject, &lost.public_key)
-            }
-        }
+        let subject = match &self.certificate {
+            Ok(authority) => authority.subject(),
+            Err(lost) => &lost.subject,
+        };
+        certificate.is_issued_by(subject, self.public_key())
     }
 
     /// Its public key as DER of a `SubjectPublicKeyInfo`.
     pub fn public_key(&self) -> &[u8] {
-        match self {
-            Self::Stored(authority) => authority.public_key(),
-            Self::LostCertificate(lost) => &lost.public_key,
-        }
+        self.key.public_key()
     }
 }
 
@@ -242,13 +236,11 @@ impl Assessment {
             return false;
         };
         match (&self.anchor, &self.current) {
-            (Some(Anchor::Other(authority)), _)
-            | (Some(Anchor::Current), Some(CurrentCa::Stored(authority))) => {
-                chain.leads_to(authority)
-            }
-            (Some(Anchor::Current), Some(lost @ CurrentCa::LostCertificate(_))) => {
-                lost.has_issued(chain.leaf())
-            }
+            (Some(Anchor::Other(authority)), _) => chain.leads_to(authority),
+            (Some(Anchor::Current), Some(current)) => match current.certificate() {
+                Some(authority) => chain.leads_to(authority),
+                None => current.has_issued(chain.leaf()),
+            },
             _ => false,
         }
     }
@@ -330,12 +322,14 @@ fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<Current
     let named = bundled
         .chain(recorded)
         .filter(|authority| leaf.is_none_or(|leaf| leaf.issuer() == authority.subject()));
-    match bundle::longest_lasting(named, key.public_key()) {
-        Some(authority) => Some(CurrentCa::Stored(authority.clone())),
-        None => leaf.map(|leaf| {
-            CurrentCa::LostCertificate(LostCertificate::of_leaf(leaf, key.public_key()))
-        }),
-    }
+    let certificate = match bundle::longest_lasting(named, key.public_key()) {
+        Some(authority) => Ok(authority.clone()),
+        None => Err(LostCertificate::of_leaf(leaf?)),
+    };
+    Some(CurrentCa {
+        key: key.clone(),
+        certificate,
+    })
 }
 
 /// Rule 2 of docs/rotation.md: the anchor.
@@ -372,7 +366,7 @@ fn anchor(
         return Some(Anchor::Other(authority.clone()));
     }
     // A bundle that neither the CA key nor the certificate belongs to is of another set: nothing of it is trusted.
-    if matches!(current, Some(CurrentCa::LostCertificate(_))) && !bundled.iter().any(is_current) {
+    if current.is_some_and(|ca| ca.certificate().is_none()) && !bundled.iter().any(is_current) {
         return Some(Anchor::Current);
     }
     match (others().next(), current) {

@@ -32,7 +32,7 @@ impl Decision {
     }
 
     pub(crate) fn publishes(&self) -> bool {
-        self.writes_bundle || self.pair != PairPlan::Keep || self.cut_off != CutOff::Nobody
+        self.writes_bundle || !self.pair.is_keep() || self.cut_off != CutOff::Nobody
     }
 }
 
@@ -50,16 +50,14 @@ pub(crate) struct Case<'a> {
 impl Case<'_> {
     /// Why the current CA cannot stay, apart from a token.
     pub(crate) fn due_causes(&self) -> Vec<Cause> {
+        let renew_before = self.spec.properties.renew_before;
+        let expiry =
+            |authority| assessment::expiry(Part::CaCert, authority, renew_before, self.now);
         match &self.assessment.current {
-            Some(CurrentCa::Stored(authority)) => assessment::expiry(
-                Part::CaCert,
-                authority,
-                self.spec.properties.renew_before,
-                self.now,
-            )
-            .into_iter()
-            .collect(),
-            Some(CurrentCa::LostCertificate(_)) => Vec::new(),
+            Some(current) => {
+                let expiry = current.certificate().and_then(|ca| expiry(ca));
+                expiry.into_iter().collect()
+            }
             None if self.found.is_empty() => vec![Cause::NothingStored],
             None => self.ca_flaws(),
         }
@@ -115,7 +113,9 @@ impl Case<'_> {
         let chain = self.found.cert.as_ref().ok();
         let pair_is_good = self.assessment.pair_flaws.is_empty();
         let leads_to_anchor = self.assessment.leads_to_anchor(self.found);
-        let same_leaf = pair_is_good && chain.is_some_and(|chain| current.has_issued(chain.leaf()));
+        let same_leaf = chain
+            .map(CertificateChain::leaf)
+            .filter(|leaf| pair_is_good && current.has_issued(leaf));
 
         let mut causes: Vec<Cause> = Vec::new();
         let mut cut_off = CutOff::Nobody;
@@ -126,15 +126,17 @@ impl Case<'_> {
         let cross = self.cross(current);
         let pair = if pair_is_good && leads_to_anchor {
             match chain {
-                Some(chain) if self.closed.is_some() && chain.has_cross() => {
-                    PairPlan::Rewrite { cross: None }
-                }
+                Some(chain) if self.closed.is_some() && chain.has_cross() => PairPlan::Rewrite {
+                    leaf: chain.leaf().clone(),
+                    cross: None,
+                },
                 Some(chain) if !chain.is_intact() => {
                     causes.push(Cause::NotIntact { part: Part::Cert });
                     let anchor = self.assessment.other_anchor();
                     match anchor.or(current.certificate()) {
-                        Some(anchor) if !same_leaf => self.kept_pair(anchor),
+                        Some(anchor) if same_leaf.is_none() => self.kept_pair(anchor),
                         _ => PairPlan::Rewrite {
+                            leaf: chain.leaf().clone(),
                             cross: cross.plan(),
                         },
                     }
@@ -150,12 +152,13 @@ impl Case<'_> {
                 cut_off = knowing_only(authority);
                 anchor = AnchorPlan::Current;
             }
-            match cross {
-                Cross::Unobtainable { .. } if same_leaf => PairPlan::Keep,
-                cross if same_leaf => PairPlan::Rewrite {
+            match (cross, same_leaf) {
+                (Cross::Unobtainable { .. }, Some(_)) => PairPlan::Keep,
+                (cross, Some(leaf)) => PairPlan::Rewrite {
+                    leaf: leaf.clone(),
                     cross: cross.plan(),
                 },
-                cross => PairPlan::Issue {
+                (cross, None) => PairPlan::Issue {
                     key: self.leaf_key(),
                     cross: cross.plan(),
                 },
@@ -173,14 +176,14 @@ impl Case<'_> {
             0..0,
             self.closed.map(|authority| Cause::Retired { authority }),
         );
-        let action = match (current, &pair) {
-            (CurrentCa::LostCertificate(_), _) => Action::ReissueCa,
+        let action = match &pair {
+            _ if current.certificate().is_none() => Action::ReissueCa,
             _ if self.closed.is_some() => Action::Close,
-            (_, PairPlan::Issue { .. }) => Action::Reissue,
-            (_, PairPlan::Rewrite { .. }) => Action::Repair,
+            PairPlan::Issue { .. } => Action::Reissue,
+            PairPlan::Rewrite { .. } => Action::Repair,
             _ if writes_bundle => Action::Repair,
             _ if cut_off != CutOff::Nobody => Action::Record,
-            _ => Action::Keep,
+            PairPlan::Keep => Action::Keep,
         };
         Decision {
             action,
@@ -204,15 +207,20 @@ impl Case<'_> {
             self.closed.map(|authority| Cause::Retired { authority }),
         );
         let former = self.assessment.current.clone();
+        let unexpired = former.as_ref().filter(|former| {
+            let certificate = former.certificate();
+            certificate.is_none_or(|authority| !authority.is_expired(self.now))
+        });
+        // With the key that signs the cross-certificate, where that is known.
         let anchor = match &self.assessment.anchor {
-            Some(Anchor::Other(authority)) => Some(AnchorPlan::Other(authority.clone())),
-            Some(Anchor::Current) if self.former_is_unexpired() => Some(AnchorPlan::Former),
-            _ => None,
-        };
-        let anchor_signs = match &anchor {
-            Some(AnchorPlan::Other(authority)) => self.anchor_key(authority).is_some(),
-            Some(_) => true,
-            None => false,
+            Some(Anchor::Other(authority)) => {
+                let key = self.anchor_key(authority);
+                Some((AnchorPlan::Other(authority.clone()), key))
+            }
+            Some(Anchor::Current) => {
+                unexpired.map(|former| (AnchorPlan::Former, Some(former.key.clone())))
+            }
+            None => None,
         };
         let pair_is_good =
             self.assessment.pair_flaws.is_empty() && self.assessment.leads_to_anchor(self.found);
@@ -221,35 +229,41 @@ impl Case<'_> {
             cross,
         };
         let (action, anchor, also_trusted, pair, cut_off) = match anchor {
-            Some(anchor) if anchor_signs => {
-                let pair = issue(Some(CrossPlan::Sign));
+            // [A], leaf of A, or [B, A], leaf of B, B by A: to [C, A], leaf of C, C by A.
+            Some((anchor, Some(key))) => {
+                let pair = issue(Some(CrossPlan::Sign(key)));
                 (Action::Rotate, anchor, None, pair, CutOff::Nobody)
             }
-            Some(AnchorPlan::Other(authority)) if pair_is_good => {
+            // [A], leaf of A: to [B, A], leaf of A.
+            Some((AnchorPlan::Other(authority), None)) if pair_is_good => {
                 let pair = self.kept_pair(&authority);
-                if pair != PairPlan::Keep {
+                if !pair.is_keep() {
                     causes.push(Cause::NotIntact { part: Part::Cert });
                 }
                 let cut_off = self.left_out(&authority);
                 let anchor = AnchorPlan::Other(authority);
                 (Action::Introduce, anchor, None, pair, cut_off)
             }
-            // Daemons that know the anchor alone are lost; those that know the current CA as well are not.
-            Some(AnchorPlan::Other(authority)) if self.former_is_unexpired() => {
+            Some((AnchorPlan::Other(authority), None)) => {
                 let cut_off = knowing_only(&authority);
-                let pair = issue(Some(CrossPlan::Sign));
-                (Action::Rotate, AnchorPlan::Former, None, pair, cut_off)
+                match unexpired {
+                    // [B, A], no good pair: to [C, B], leaf of C, C by B. Daemons that know A alone are lost; those that
+                    // know B as well are not.
+                    Some(former) => {
+                        let pair = issue(Some(CrossPlan::Sign(former.key.clone())));
+                        (Action::Rotate, AnchorPlan::Former, None, pair, cut_off)
+                    }
+                    // [A], no good pair: to [B, A], leaf of B.
+                    None => (
+                        Action::Replace,
+                        AnchorPlan::Current,
+                        Some(authority),
+                        issue(None),
+                        cut_off,
+                    ),
+                }
             }
-            Some(AnchorPlan::Other(authority)) => {
-                let cut_off = knowing_only(&authority);
-                (
-                    Action::Replace,
-                    AnchorPlan::Current,
-                    Some(authority),
-                    issue(None),
-                    cut_off,
-                )
-            }
+            // Nothing, or an expired CA: to [A], leaf of A.
             _ => {
                 let (action, cut_off) = self.nothing_survives();
                 (action, AnchorPlan::Current, None, issue(None), cut_off)
@@ -295,7 +309,10 @@ impl Case<'_> {
                     cross.has_issued(chain.leaf()) && anchor.has_issued(cross)
                 };
                 let cross = crosses.find(leads).cloned().map(CrossPlan::Stored);
-                PairPlan::Rewrite { cross }
+                PairPlan::Rewrite {
+                    leaf: chain.leaf().clone(),
+                    cross,
+                }
             }
             _ => PairPlan::Keep,
         }
@@ -313,14 +330,6 @@ impl Case<'_> {
         }
     }
 
-    fn former_is_unexpired(&self) -> bool {
-        match &self.assessment.current {
-            Some(CurrentCa::Stored(authority)) => !authority.is_expired(self.now),
-            Some(CurrentCa::LostCertificate(_)) => true,
-            None => false,
-        }
-    }
-
     /// The cross-certificate for the current CA: the stored one, else one that the anchor signs.
     fn cross(&self, current: &CurrentCa) -> Cross<'_> {
         let Some(anchor) = self.assessment.other_anchor() else {
@@ -331,7 +340,7 @@ impl Case<'_> {
             (!cross.is_expired(self.now)).then(|| CrossPlan::Stored(cross.clone()))
         };
         let stored = self.found.cert.as_ref().ok().and_then(stored);
-        match stored.or_else(|| self.anchor_key(anchor).map(|_| CrossPlan::Sign)) {
+        match stored.or_else(|| self.anchor_key(anchor).map(CrossPlan::Sign)) {
             Some(plan) => Cross::Obtainable(plan),
             None => Cross::Unobtainable { anchor },
         }
@@ -361,7 +370,7 @@ impl Case<'_> {
         if signs || self.rotates_for_token {
             LeafKey::New
         } else {
-            LeafKey::Keep
+            LeafKey::Keep(key.clone())
         }
     }
 
@@ -393,7 +402,7 @@ impl Case<'_> {
 
     /// Why the bundle has to be written although the CA stays. Expired, duplicate and further CAs are no reason.
     fn bundle_causes(&self, current: &CurrentCa, anchor: &AnchorPlan) -> Vec<Cause> {
-        let (Ok(bundle), CurrentCa::Stored(current)) = (&self.found.ca_cert, current) else {
+        let (Ok(bundle), Some(current)) = (&self.found.ca_cert, current.certificate()) else {
             return self.ca_flaws();
         };
         let mut causes = Vec::new();

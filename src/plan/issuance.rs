@@ -1,6 +1,6 @@
 //! What is issued for a plan: certificates and keys, none of them written yet.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::pki::authority::{CertificateAuthority, IssueError, Mint};
 use crate::pki::certificate::{CaCertificate, Certificate};
@@ -8,7 +8,6 @@ use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::CurrentCa;
 use crate::plan::spec::Spec;
 use crate::plan::{AnchorPlan, CaPlan, CrossPlan, LeafKey, PairPlan, Plan};
-use crate::set::decoded::Found;
 
 /// What carrying out a plan needs to be given.
 pub(crate) struct Issued {
@@ -28,74 +27,50 @@ pub(crate) struct Issued {
 pub(crate) fn issue(
     plan: &Plan,
     spec: &Spec,
-    found: &Found,
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Result<Issued, IssueError> {
     let properties = &spec.properties;
-    let stored_key = found.ca_key.as_ref().ok();
-    let former = match plan.former() {
-        None => None,
-        Some(CurrentCa::Stored(authority)) => Some(authority.clone()),
-        Some(CurrentCa::LostCertificate(lost)) => {
-            let key = stored_key.expect("a CA whose certificate is lost is known by its key");
-            let validity = properties.ca_validity;
-            let reissued = CertificateAuthority::reissue(lost, key, validity, now, mint)?;
-            Some(reissued.certificate().clone())
+    let validity = properties.ca_validity;
+    let mut former_certificate = None;
+    let (current, ca_key, new_ca_key) = match &plan.ca {
+        CaPlan::Keep(kept) => {
+            let certificate = certificate_of(kept, validity, now, mint)?;
+            (certificate, kept.key.clone(), None)
         }
-    };
-    let (current, new_ca_key) = if let (CaPlan::Keep(_), Some(former)) = (&plan.ca, &former) {
-        (former.clone(), None)
-    } else {
-        let key = mint.key(properties.key_algorithm)?;
-        let validity = properties.ca_validity;
-        let created = CertificateAuthority::create(&key, validity, now, mint)?;
-        (created.certificate().clone(), Some(key))
+        CaPlan::New { former } => {
+            if let Some(former) = former {
+                former_certificate = Some(certificate_of(former, validity, now, mint)?);
+            }
+            let key = mint.key(properties.key_algorithm)?;
+            let created = CertificateAuthority::create(&key, validity, now, mint)?;
+            (created.certificate().clone(), key.clone(), Some(key))
+        }
     };
     let anchor = match &plan.anchor {
         AnchorPlan::Current => None,
-        AnchorPlan::Former => former,
+        AnchorPlan::Former => former_certificate,
         AnchorPlan::Other(authority) => Some(authority.clone()),
     };
-
-    let cross = match &plan.pair {
-        PairPlan::Keep => None,
-        PairPlan::Rewrite { cross } | PairPlan::Issue { cross, .. } => match (cross, &anchor) {
-            (Some(CrossPlan::Stored(cross)), _) => Some(cross.clone()),
-            (Some(CrossPlan::Sign), Some(anchor)) => {
-                let recorded = found.state.as_ref().ok();
-                let recorded = recorded.and_then(|state| state.anchor()?.key());
-                let key = [recorded.as_ref(), stored_key]
-                    .into_iter()
-                    .flatten()
-                    .find(|key| key.public_key() == anchor.public_key())
-                    .expect("a cross-certificate is planned only where the anchor's key is known");
-                let anchor = CertificateAuthority::new(anchor.clone(), key)?;
-                Some(anchor.cross_sign(&current, now, mint)?)
-            }
-            _ => None,
-        },
-    };
-    let mut new_key = None;
-    let chain = match &plan.pair {
-        PairPlan::Keep => None,
-        PairPlan::Rewrite { .. } => {
-            let chain = found.cert.as_ref();
-            let chain = chain.expect("only a chain that could be read is written again");
-            Some((chain.leaf().clone(), cross))
+    let (chain, new_key) = match &plan.pair {
+        PairPlan::Keep => (None, None),
+        PairPlan::Rewrite { leaf, cross } => {
+            let cross = cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
+            (Some((leaf.clone(), cross)), None)
         }
-        PairPlan::Issue { key, .. } => {
-            if *key == LeafKey::New {
-                new_key = Some(mint.key(properties.key_algorithm)?);
-            }
-            let key = new_key.as_ref().or(found.key.as_ref().ok());
-            let key = key.expect("a key is kept only if it loads");
-            let ca_key = new_ca_key.as_ref().or(stored_key);
-            let ca_key = ca_key.expect("the CA is kept only if its key loads");
-            let authority = CertificateAuthority::new(current.clone(), ca_key)?;
+        PairPlan::Issue { key, cross } => {
+            let cross = cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
+            let (key, new_key) = match key {
+                LeafKey::Keep(key) => (key.clone(), None),
+                LeafKey::New => {
+                    let key = mint.key(properties.key_algorithm)?;
+                    (key.clone(), Some(key))
+                }
+            };
+            let authority = CertificateAuthority::new(current.clone(), &ca_key)?;
             let names = spec.alternative_names();
-            let leaf = authority.issue(key, &names, properties.validity, now, mint)?;
-            Some((leaf, cross))
+            let leaf = authority.issue(&key, &names, properties.validity, now, mint)?;
+            (Some((leaf, cross)), new_key)
         }
     };
     Ok(Issued {
@@ -105,4 +80,38 @@ pub(crate) fn issue(
         chain,
         new_key,
     })
+}
+
+/// A CA's certificate, written again where it is lost.
+fn certificate_of(
+    authority: &CurrentCa,
+    validity: Duration,
+    now: OffsetDateTime,
+    mint: &mut dyn Mint,
+) -> Result<CaCertificate, IssueError> {
+    match &authority.certificate {
+        Ok(certificate) => Ok(certificate.clone()),
+        Err(lost) => {
+            let reissued = CertificateAuthority::reissue(lost, &authority.key, validity, now, mint);
+            Ok(reissued?.certificate().clone())
+        }
+    }
+}
+
+/// The cross-certificate that a plan asks for: the stored one, or one that the anchor signs.
+fn cross_certificate(
+    plan: Option<&CrossPlan>,
+    anchor: Option<&CaCertificate>,
+    current: &CaCertificate,
+    now: OffsetDateTime,
+    mint: &mut dyn Mint,
+) -> Result<Option<CaCertificate>, IssueError> {
+    match (plan, anchor) {
+        (Some(CrossPlan::Stored(cross)), _) => Ok(Some(cross.clone())),
+        (Some(CrossPlan::Sign(key)), Some(anchor)) => {
+            let anchor = CertificateAuthority::new(anchor.clone(), key)?;
+            anchor.cross_sign(current, now, mint).map(Some)
+        }
+        _ => Ok(None),
+    }
 }

@@ -17,7 +17,8 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use crate::pki::certificate::{CaCertificate, Fingerprint};
+use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
+use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::{Cause, CurrentCa};
 use crate::set::state::{AnchorRecord, State, TokenHash};
 
@@ -132,7 +133,7 @@ impl Plan {
 
     /// Whether the state is all that is written.
     pub(crate) fn writes_only_state(&self) -> bool {
-        !self.writes_bundle && self.pair == PairPlan::Keep
+        !self.writes_bundle && self.pair.is_keep()
     }
 
     /// The previous CA, if a rotation is open afterwards.
@@ -185,7 +186,7 @@ impl fmt::Display for Plan {
 }
 
 /// The CA that will be the current one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum CaPlan {
     /// The current one stays; its certificate is perhaps written again.
     Keep(CurrentCa),
@@ -194,7 +195,7 @@ pub(crate) enum CaPlan {
 }
 
 /// The CA that will be the anchor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum AnchorPlan {
     /// The CA that will be the current one.
     Current,
@@ -205,12 +206,15 @@ pub(crate) enum AnchorPlan {
 }
 
 /// What happens to the end-entity certificate and its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum PairPlan {
     /// Both stay byte for byte.
     Keep,
     /// The same end-entity certificate is written again, with this cross-certificate behind it.
-    Rewrite { cross: Option<CrossPlan> },
+    Rewrite {
+        leaf: Certificate,
+        cross: Option<CrossPlan>,
+    },
     /// A new end-entity certificate.
     Issue {
         key: LeafKey,
@@ -218,20 +222,26 @@ pub(crate) enum PairPlan {
     },
 }
 
+impl PairPlan {
+    pub(crate) const fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+}
+
 /// Where the cross-certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum CrossPlan {
     /// It stands in the stored chain.
     Stored(CaCertificate),
-    /// The anchor signs it.
-    Sign,
+    /// The anchor signs it, with this key.
+    Sign(PrivateKey),
 }
 
 /// The key of a new end-entity certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum LeafKey {
     /// The stored one, so that one write changes the pair.
-    Keep,
+    Keep(PrivateKey),
     /// A fresh one.
     New,
 }

@@ -253,8 +253,9 @@ impl Case<'_> {
     /// Whether a token that was being obeyed is seen now, for its CA issues the published leaf at last.
     fn settles(&self, decision: &Decision) -> bool {
         match (&decision.ca, &decision.pair) {
-            (CaPlan::Keep(CurrentCa::Stored(current)), PairPlan::Issue { .. }) => {
-                self.state.is_pending_for(&current.fingerprint())
+            (CaPlan::Keep(current), PairPlan::Issue { .. }) => {
+                let current = current.certificate();
+                current.is_some_and(|ca| self.state.is_pending_for(&ca.fingerprint()))
             }
             _ => false,
         }

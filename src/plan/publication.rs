@@ -73,8 +73,8 @@ pub fn writes(
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Result<Vec<Write>, PublicationError> {
-    let issued = issue(plan, spec, found, now, mint)?;
-    let (before, after) = states(plan, found, &issued);
+    let issued = issue(plan, spec, now, mint)?;
+    let (before, after) = states(plan, &issued);
 
     let bundle: Vec<CaCertificate> = std::iter::once(&issued.current)
         .chain(&issued.anchor)
@@ -145,7 +145,7 @@ fn type_of_new(part: Part, spec: &Spec) -> ParameterType {
 }
 
 /// The state before the certificates and keys are written, and after.
-fn states(plan: &Plan, found: &Found, issued: &Issued) -> (Option<State>, Option<State>) {
+fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
     let StatePlan::Write {
         state,
         token,
@@ -175,7 +175,7 @@ fn states(plan: &Plan, found: &Found, issued: &Issued) -> (Option<State>, Option
             after.set_anchor(Some(record.clone()));
         }
         AnchorRecordPlan::RecordFormer => {
-            let key = found.ca_key.as_ref().ok();
+            let key = plan.former().map(|former| &former.key);
             let record = issued
                 .anchor
                 .as_ref()
