@@ -132,9 +132,7 @@ impl<'a> CertificateAuthority<'a> {
 
     fn self_signed(params: &CertificateParams, key: &'a PrivateKey) -> Result<Self, IssueError> {
         let issued = params.self_signed(key.signing_key())?;
-        let authority = Self::new(parsed_ca(issued.der())?, key)?;
-        authority.certificate.remember_signer(key.public_key());
-        Ok(authority)
+        Self::new(parsed_ca(issued.der())?, key)
     }
 
     /// The certificate.

@@ -17,7 +17,8 @@ impl TrustBundle {
     /// The most CA certificates that a bundle is ever written with: the current CA and the anchor.
     pub const MAX_AUTHORITIES: usize = 2;
 
-    /// Reads a bundle block by block: what is garbage, a duplicate or no CA is skipped, and the order means nothing.
+    /// Reads a bundle block by block: what is garbage, a duplicate, no CA, or a root that its own
+    /// key did not sign is skipped, and the order means nothing.
     pub fn decode(value: &str) -> Result<Self, Undecodable> {
         Self::read(PemText::decode(value)?)
     }
@@ -57,17 +58,6 @@ impl TrustBundle {
             authorities,
             intact,
         })
-    }
-
-    /// The bundle with this certificate where it has an equal one, so that what is known of its signature is not found
-    /// out again.
-    #[must_use]
-    pub fn sharing(mut self, known: &CaCertificate) -> Self {
-        let mut authorities = self.authorities.iter_mut();
-        if let Some(equal) = authorities.find(|authority| *authority == known) {
-            equal.clone_from(known);
-        }
-        self
     }
 
     /// Writes a bundle as a parameter holds it.

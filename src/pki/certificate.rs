@@ -10,6 +10,7 @@ use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
@@ -17,6 +18,9 @@ use crate::pki::undecodable::Undecodable;
 
 /// The PEM label of a certificate; Go takes no other for one.
 pub const LABEL: &str = "CERTIFICATE";
+
+/// The shortest RSA keys whose signatures aws-lc-rs checks.
+const MIN_RSA_BITS: usize = 2048;
 
 /// SHA-256 of a certificate's DER; shown as lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,7 +89,9 @@ struct Contents {
     public_key: Vec<u8>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
-    has_pss_signature: bool,
+    /// Whether a signature by its own key can be checked here: not PSS, of which there are more kinds than are known,
+    /// nor a short RSA key.
+    has_known_algorithms: bool,
     may_sign: bool,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
@@ -96,12 +102,14 @@ struct Contents {
 }
 
 impl Certificate {
-    /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so is an extension that is there
-    /// twice.
+    /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so are a duplicate extension and
+    /// a signature algorithm that is not the one that the signed part names.
     pub fn from_der(der: &[u8]) -> Result<Self, Undecodable> {
         let (rest, parsed) =
             X509Certificate::from_der(der).map_err(|_| Undecodable::NotACertificate)?;
-        if !rest.is_empty() || parsed.extensions_map().is_err() {
+        let is_ambiguous = parsed.signature_algorithm != parsed.tbs_certificate.signature
+            || parsed.extensions_map().is_err();
+        if !rest.is_empty() || is_ambiguous {
             return Err(Undecodable::NotACertificate);
         }
         let mut certificate = Contents {
@@ -114,7 +122,8 @@ impl Certificate {
             public_key: parsed.public_key().raw.to_vec(),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
-            has_pss_signature: parsed.signature_algorithm.algorithm == OID_PKCS1_RSASSAPSS,
+            has_known_algorithms: parsed.signature_algorithm.algorithm != OID_PKCS1_RSASSAPSS
+                && !is_short_rsa(parsed.public_key()),
             may_sign: false,
             subject_key_id: None,
             authority_key_id: None,
@@ -227,14 +236,9 @@ impl Certificate {
         }
         let is_signed = self.0.verify(public_key).is_ok();
         if is_signed {
-            self.remember_signer(public_key);
+            self.0.signed_by.get_or_init(|| public_key.to_vec());
         }
         is_signed
-    }
-
-    /// Takes note of the key that signed it, so that this need not be found out.
-    pub(crate) fn remember_signer(&self, public_key: &[u8]) {
-        self.0.signed_by.get_or_init(|| public_key.to_vec());
     }
 }
 
@@ -285,17 +289,16 @@ impl CaCertificate {
     }
 
     /// Whether it says that it is self-signed, and its own key did not sign it. Go and OpenSSL do not look at a root's
-    /// signature, so nothing else tells.
+    /// signature, so nothing else tells. One that cannot be checked here counts as signed.
     pub fn is_unsigned_root(&self) -> bool {
         // An intermediate CA names another's key identifier as its issuer's, if not another's name.
         let issuing_key = self.authority_key_id();
         let is_root = self.issuer() == self.subject()
             && (issuing_key.is_none() || issuing_key == self.subject_key_id());
-        // An algorithm that is not known here tells nothing, nor does PSS, of which there are more kinds than are known.
         is_root
+            && self.0.0.has_known_algorithms
             && !self.is_signed_by(self.public_key())
             && self.0.0.verify(self.public_key()) == Err(X509Error::SignatureVerificationError)
-            && !self.0.0.has_pss_signature
     }
 
     /// Whether a certificate names this CA as its issuer and is signed by its key.
@@ -310,6 +313,11 @@ impl std::ops::Deref for CaCertificate {
     fn deref(&self) -> &Certificate {
         &self.0
     }
+}
+
+/// Whether this is an RSA key of fewer bits than the signatures that can be checked here have.
+fn is_short_rsa(public_key: &SubjectPublicKeyInfo<'_>) -> bool {
+    matches!(public_key.parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < MIN_RSA_BITS)
 }
 
 /// The common name in a name's DER, or the empty text where there is none.

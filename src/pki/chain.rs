@@ -72,10 +72,15 @@ impl CertificateChain {
     }
 
     /// The cross-certificate that this anchor signed for that CA's name and key.
-    pub fn cross(&self, authority: &Certificate, anchor: &CaCertificate) -> Option<&CaCertificate> {
+    pub fn cross(
+        &self,
+        subject: &[u8],
+        public_key: &[u8],
+        anchor: &CaCertificate,
+    ) -> Option<&CaCertificate> {
         self.crosses.iter().find(|cross| {
-            cross.public_key() == authority.public_key()
-                && cross.subject() == authority.subject()
+            cross.public_key() == public_key
+                && cross.subject() == subject
                 && anchor.has_issued(cross)
         })
     }

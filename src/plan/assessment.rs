@@ -1,6 +1,6 @@
 //! Where a set stands: which CA is the current one, which is the anchor, and what is wrong with the published pair.
 //!
-//! These are rules 2 to 4 of docs/rotation.md. Signatures and names decide, never the order of a bundle.
+//! These are rules 2 and 3 of docs/rotation.md, and what rule 5 asks of the pair. Signatures and names decide, never the order of a bundle.
 
 use std::fmt;
 
@@ -116,7 +116,7 @@ impl fmt::Display for Cause {
             Self::NotIssuedBySet => f.write_str("the certificate was issued by no CA of the set"),
             Self::NameNotCovered { name } => write!(f, "the certificate does not cover {name}"),
             Self::NotIntact { part } => {
-                write!(f, "the {part} has a block that a daemon cannot read")
+                write!(f, "the {part} has a block that is of no use, or two on one line")
             }
             Self::BundleLacks { authority } => {
                 write!(f, "the trust bundle lacks the CA {authority}")
@@ -145,13 +145,17 @@ impl CurrentCa {
         self.certificate.as_ref().ok()
     }
 
-    /// Whether this CA has issued a certificate.
-    pub fn has_issued(&self, certificate: &Certificate) -> bool {
-        let subject = match &self.certificate {
+    /// The subject's DER.
+    pub fn subject(&self) -> &[u8] {
+        match &self.certificate {
             Ok(authority) => authority.subject(),
             Err(lost) => &lost.subject,
-        };
-        certificate.is_issued_by(subject, self.public_key())
+        }
+    }
+
+    /// Whether this CA has issued a certificate.
+    pub fn has_issued(&self, certificate: &Certificate) -> bool {
+        certificate.is_issued_by(self.subject(), self.public_key())
     }
 
     /// Its public key as DER of a `SubjectPublicKeyInfo`.

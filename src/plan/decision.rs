@@ -247,8 +247,8 @@ impl Case<'_> {
             Some((AnchorPlan::Other(authority), None)) => {
                 let cut_off = knowing_only(&authority);
                 match unexpired {
-                    // [B, A], no good pair: to [C, B], leaf of C, C by B. Daemons that know A alone are lost; those that
-                    // know B as well are not.
+                    // [B, A], no good pair: to [C, B], leaf of C, C by B. Daemons that know A alone are lost; those
+                    // that know B as well are not.
                     Some(former) => {
                         let pair = issue(Some(CrossPlan::Sign(former.key.clone())));
                         (Action::Rotate, AnchorPlan::Former, None, pair, cut_off)
@@ -336,7 +336,7 @@ impl Case<'_> {
             return Cross::NotNeeded;
         };
         let stored = |chain: &CertificateChain| {
-            let cross = chain.cross(current.certificate()?, anchor)?;
+            let cross = chain.cross(current.subject(), current.public_key(), anchor)?;
             (!cross.is_expired(self.now)).then(|| CrossPlan::Stored(cross.clone()))
         };
         let stored = self.found.cert.as_ref().ok().and_then(stored);
@@ -386,9 +386,12 @@ impl Case<'_> {
     /// A CA beside the current one that the bundle goes on trusting although no rotation is open.
     fn also_trusted(&self, current: &CurrentCa) -> Option<CaCertificate> {
         let bundle = self.found.ca_cert.as_ref().ok()?;
-        if current.certificate().is_none() {
-            // Beside a certificate of its key under another name; a bundle without any is of another set.
-            bundle.with_public_key(current.public_key())?;
+        // Where its certificate stands under another name, or as a block that cannot be read. A bundle that has neither
+        // is of another set.
+        let has_a_trace =
+            !bundle.is_intact() || bundle.with_public_key(current.public_key()).is_some();
+        if current.certificate().is_none() && !has_a_trace {
+            return None;
         }
         let mut authorities = bundle.authorities().iter();
         authorities

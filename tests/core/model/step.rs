@@ -163,7 +163,9 @@ impl Wait {
             Who::OtherCa => bundle.find(|ca| !is_current(ca.public_key()))?.not_after(),
             Who::Cross => {
                 let current = bundle.clone().find(|ca| is_current(ca.public_key()))?;
-                let cross = bundle.find_map(|anchor| chain?.cross(current, anchor));
+                let cross = bundle.find_map(|anchor| {
+                    chain?.cross(current.subject(), current.public_key(), anchor)
+                });
                 cross?.not_after()
             }
         };

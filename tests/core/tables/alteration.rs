@@ -1,6 +1,8 @@
 //! A root that does not bear its own signature is undecodable, like any other damage: nobody else looks at a root's
 //! signature, and what daemons and clients hold is the certificate that does bear it.
 
+use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::pki::undecodable::Undecodable;
 use docker_tls_certgen::plan::assessment::Cause;
@@ -15,7 +17,7 @@ use serde_json::json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{check_all_connect, check_refuses, effect, make_plain, make_rotated};
+use super::{check_accepts, check_all_connect, check_refuses, effect, make_plain, make_rotated};
 use crate::damage::{Damage, text_of};
 use crate::event::make_change;
 use crate::store::{
@@ -80,6 +82,59 @@ fn an_altered_root_of_an_open_rotation_is_put_back_from_the_record_or_written_ag
         assert_eq!(certificates(&stored, Part::CaCert).len(), 2);
         check_all_connect(&[&before, &healthy, &stored], NOW);
     }
+}
+
+#[test]
+fn where_the_state_is_lost_too_the_stored_cross_certificate_stays_behind_the_leaf() {
+    let before = make_deployed();
+    let healthy = make_rotated(before.clone(), &["a"]);
+    let mut altered = make_altered(&healthy, 0);
+    altered.remove(&Part::State);
+    for is_joined in [false, true] {
+        let mut stored = altered.clone();
+        if is_joined {
+            let text = text_of(value(&stored, Part::Cert));
+            let text = text.replace("-----\n-----BEGIN", "----------BEGIN");
+            set_value(&mut stored, Part::Cert, &STANDARD.encode(text));
+        }
+        let found = effect(&make_plain(), &mut stored, NOW);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::ReissueCa, CutOff::Nobody)
+        );
+        assert_eq!(value(&stored, Part::Cert), value(&healthy, Part::Cert));
+        check_all_connect(&[&before, &healthy, &stored], NOW);
+    }
+}
+
+#[test]
+fn a_ca_beside_an_altered_root_is_trusted_on() {
+    let (before, other) = (make_own(KeyAlgorithm::EcdsaP256), make_deployed());
+    let both = [&before, &other].map(|set| {
+        let bundle = Found::decode(set).ca_cert.expect("the bundle is good");
+        bundle.authorities()[0].clone()
+    });
+    let mut stored = before.clone();
+    stored.remove(&Part::State);
+    set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&both));
+    let mut stored = make_altered(&stored, 0);
+    let found = effect(&make_plain(), &mut stored, NOW);
+    assert_eq!(found.action, Action::ReissueCa);
+    assert_eq!(certificates(&stored, Part::CaCert).len(), 2);
+    check_all_connect(&[&before, &stored], NOW);
+    check_accepts(&stored, &other, NOW);
+}
+
+/// A sound root of an RSA key that is too short for us, as an operator may still trust one: made by `openssl req -x509
+/// -newkey rsa:1024 -days 36500 -subj '/CN=Old Root'`.
+const SHORT_RSA_ROOT: &str = include_str!("../../fixtures/rsa-1024-root.pem");
+
+#[test]
+fn a_root_whose_signature_cannot_be_checked_counts_as_signed() {
+    let root = CaCertificate::from_der(pem::parse(SHORT_RSA_ROOT).expect("PEM").contents());
+    assert!(!root.expect("it is a CA's").is_unsigned_root());
+    let bundle = TrustBundle::from_pem(SHORT_RSA_ROOT.as_bytes());
+    assert!(bundle.expect("it has a CA").is_intact());
 }
 
 #[test]
