@@ -1,7 +1,7 @@
-# make quick   formatting, lints and the tests that take no longer than a glance: the loop of editing
+# make quick   formatting, lints and the fast tests, to run while editing
 # make test    everything that must be green: fetches what it needs, into target/ or by apt
-# make other-days  the tests that need neither root nor containers, on other days
 # make e2e     of that, the part with Docker Engines, other TLS stacks, sam and its containers
+# make other-days   the tests that need neither root nor containers again, with the clock on other days
 # make fuzz    arbitrary events and stored values, for FUZZ_SECONDS each
 # make build   the deployable target/lambda/bootstrap.zip
 # make guard   its sizes, requests and instructions, none of which may grow unnoticed
@@ -65,12 +65,17 @@ other-days: export RUST_TEST_THREADS := 8
 other-days: export AWS_EC2_METADATA_DISABLED := true
 other-days: tools faketime-packages
 	library=$$(faketime -m -f +0 printenv LD_PRELOAD)
+	cargo test --locked --no-run
 	for moment in $(OTHER_DAYS); do
-		ahead=$$(printf '%+d' $$(( $$(date --date "$$moment" +%s) - $$(date +%s) )))
-		clock="env LD_PRELOAD=$$library FAKETIME=$$ahead FAKETIME_DONT_FAKE_MONOTONIC=1"
+		ahead=$$(( $$(date --date "$$moment" +%s) - $$(date +%s) ))
+		clock="env LD_PRELOAD=$$library FAKETIME=$$(printf '%+d' $$ahead) FAKETIME_DONT_FAKE_MONOTONIC=1"
 		echo "$$moment: $$($$clock date --utc --iso-8601=seconds)"
+		if (( $$($$clock date +%s) - $$(date +%s) < ahead - 1 )); then
+			echo 'make other-days: libfaketime does not set the clock here' >&2
+			exit 1
+		fi
+		cargo test --locked --config "target.'cfg(all())'.runner='$$clock'"
 		$(call lint-template,$$clock)
-		CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$$clock cargo test --locked
 	done
 
 .PHONY: faketime-packages

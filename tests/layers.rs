@@ -1,5 +1,5 @@
-//! The folders of `src` are layers, in the order in which `lib.rs` lists them: none imports from one that comes after it,
-//! and no module reaches itself by way of others.
+//! The folders of `src` are layers, in the order in which `lib.rs` lists them: none imports from one that comes after
+//! it, and no module reaches itself by way of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -64,7 +64,7 @@ impl Progress {
     }
 }
 
-/// Handles one event. `asked` is when CloudFormation sent it, where its URL tells.
+/// Handles one event. `sent_at` is when CloudFormation sent it, where its URL tells.
 pub async fn handle<S: ParameterStore, M: Machine>(
     event: &Event,
     sent_at: Option<EventSeconds>,

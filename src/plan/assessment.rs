@@ -1,6 +1,7 @@
 //! Where a set stands: which CA is the current one, which is the anchor, and what is wrong with the published pair.
 //!
-//! These are rules 2 and 3 of docs/rotation.md, and what rule 5 asks of the pair. Signatures and names decide, never the order of a bundle.
+//! These are rules 2 and 3 of docs/rotation.md, and what rule 5 asks of the pair. Signatures and names decide, never
+//! the order of a bundle.
 
 use std::fmt;
 

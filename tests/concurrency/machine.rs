@@ -1,4 +1,4 @@
-//! A world in which nothing is left to chance: a clock that somebody else moves, keys and nonces that follow from the
+//! A machine on which nothing is left to chance: a clock that somebody else moves, keys and nonces that follow from the
 //! handler's name.
 //!
 //! Keys are Ed25519, whatever is asked for: its signatures have no random part, so a handler that is run twice with

@@ -206,8 +206,8 @@ impl Drop for Function {
     }
 }
 
-/// The environment variables by which `make other-days` gives the test process another clock. A function that is started
-/// with an environment of its own needs them too, or it lives on another day than its test.
+/// The environment variables by which `make other-days` gives the test process another clock. A function that is
+/// started with an environment of its own needs them too, or it lives on another day than its test.
 fn clock_of_the_test() -> impl Iterator<Item = (String, String)> {
     std::env::vars().filter(|(name, _)| name == "LD_PRELOAD" || name.starts_with("FAKETIME"))
 }

@@ -48,8 +48,8 @@ impl StoreArguments {
 /// The option that sets the clock.
 #[derive(Args)]
 pub struct ClockArguments {
-    /// The time that the clock shows: so far ahead, as +36450d or +99y (a year is 365 days, as in CAValidityDays), or a
-    /// date, as 2027-03-31T12:00:00Z
+    /// The time that the clock shows: an offset from now, such as +36450d or +99y (a year counts as 365 days), or a
+    /// date, such as 2027-03-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     now: Option<OffsetDateTime>,
 }
@@ -61,7 +61,7 @@ impl ClockArguments {
     }
 }
 
-/// Days of a year where a time is given in years: 36500 of them are a hundred years, as for `CAValidityDays`.
+/// How many days a year counts for, so that 100y is 36500d, the default of `CAValidityDays`.
 const DAYS_PER_YEAR: i64 = 365;
 /// From the clock's own beginning to the last year in which the longest `CAValidityDays` still ends before 10000, where
 /// the dates of certificates end.

@@ -1,4 +1,4 @@
-//! Each parameter of a set with one CA, each kind of damage: the repair that the table of DESIGN section 4 gives.
+//! Each parameter of a set with one CA, each kind of damage: the repair that rules 5 and 6 of docs/rotation.md gives.
 
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::assessment::Cause;
