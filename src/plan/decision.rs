@@ -8,33 +8,13 @@ use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::{self, Anchor, Assessment, Cause, CurrentCa};
 use crate::plan::spec::{Occasion, Spec};
-use crate::plan::{Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Refusal};
+use crate::plan::{
+    Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
+};
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
 use crate::set::rack::Part;
 use crate::set::state::State;
-
-/// What is decided of the certificates and keys.
-pub(crate) struct Decision {
-    pub(crate) action: Action,
-    pub(crate) causes: Vec<Cause>,
-    pub(crate) cut_off: CutOff,
-    pub(crate) ca: CaPlan,
-    pub(crate) anchor: AnchorPlan,
-    pub(crate) also_trusted: Option<CaCertificate>,
-    pub(crate) writes_bundle: bool,
-    pub(crate) pair: PairPlan,
-}
-
-impl Decision {
-    pub(crate) fn publishes_leaf_of_new_ca(&self) -> bool {
-        matches!(self.ca, CaPlan::New { .. }) && matches!(self.pair, PairPlan::Issue { .. })
-    }
-
-    pub(crate) fn publishes(&self) -> bool {
-        self.writes_bundle || !self.pair.is_keep() || self.cut_off != CutOff::Nobody
-    }
-}
 
 /// One event's question, with the answers to what comes before the decision.
 pub(crate) struct Case<'a> {
@@ -109,7 +89,7 @@ impl Case<'_> {
     }
 
     /// Rule 5 of docs/rotation.md: the current CA is healthy and no token asks for another.
-    pub(crate) fn keep_ca(&self, current: &CurrentCa) -> Decision {
+    pub(crate) fn keep_ca(&self, current: &CurrentCa) -> Plan {
         let chain = self.found.cert.as_ref().ok();
         let pair_is_good = self.assessment.pair_flaws.is_empty();
         let leads_to_anchor = self.assessment.leads_to_anchor(self.found);
@@ -185,7 +165,7 @@ impl Case<'_> {
             _ if cut_off != CutOff::Nobody => Action::Record,
             PairPlan::Keep => Action::Keep,
         };
-        Decision {
+        Plan {
             action,
             causes,
             cut_off,
@@ -194,11 +174,12 @@ impl Case<'_> {
             also_trusted,
             writes_bundle,
             pair,
+            state: StatePlan::Keep,
         }
     }
 
     /// Rule 6 of docs/rotation.md: the current CA is missing, expiring or expired, or a token asks for a new one.
-    pub(crate) fn new_ca(&self, mut causes: Vec<Cause>) -> Decision {
+    pub(crate) fn new_ca(&self, mut causes: Vec<Cause>) -> Plan {
         if self.rotates_for_token {
             causes.push(Cause::NewToken);
         }
@@ -269,7 +250,7 @@ impl Case<'_> {
                 (action, AnchorPlan::Current, None, issue(None), cut_off)
             }
         };
-        Decision {
+        Plan {
             action,
             causes,
             cut_off,
@@ -278,6 +259,7 @@ impl Case<'_> {
             also_trusted,
             writes_bundle: true,
             pair,
+            state: StatePlan::Keep,
         }
     }
 

@@ -131,6 +131,16 @@ impl Plan {
         self.cut_off != CutOff::Nobody
     }
 
+    /// Whether the published leaf will be one that a new CA has issued.
+    pub(crate) fn publishes_leaf_of_new_ca(&self) -> bool {
+        matches!(self.ca, CaPlan::New { .. }) && matches!(self.pair, PairPlan::Issue { .. })
+    }
+
+    /// Whether what daemons and clients get changes, or whom it cuts off.
+    pub(crate) fn publishes(&self) -> bool {
+        !self.writes_only_state() || self.cuts_off()
+    }
+
     /// Whether the state is all that is written.
     pub(crate) fn writes_only_state(&self) -> bool {
         !self.writes_bundle && self.pair.is_keep()

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::pki::bundle::TrustBundle;
 use crate::pki::certificate::Fingerprint;
 use crate::plan::assessment::{Assessment, CurrentCa};
-use crate::plan::decision::{Case, Decision};
+use crate::plan::decision::Case;
 use crate::plan::spec::{Occasion, Spec};
 use crate::plan::{
     Action, AnchorPlan, AnchorRecordPlan, CaPlan, CutOff, PairPlan, Plan, Refusal, StatePlan,
@@ -57,19 +57,19 @@ pub fn plan(spec: &Spec, found: &Found, now: OffsetDateTime) -> Result<Plan, Ref
     if rotates_for_token && due.is_empty() {
         case.refuse_a_token_near_the_anchors_end()?;
     }
-    let mut decision = match &assessment.current {
+    let mut plan = match &assessment.current {
         Some(current) if due.is_empty() && !rotates_for_token => case.keep_ca(current),
         _ => case.new_ca(due),
     };
-    if decision.publishes() && assessment.pair_is_orphaned(found, now) {
-        decision.cut_off = CutOff::Everyone;
+    if plan.publishes() && assessment.pair_is_orphaned(found, now) {
+        plan.cut_off = CutOff::Everyone;
     }
     let token = match token {
         None => TokenPlan::None,
-        Some(token) if decision.publishes_leaf_of_new_ca() => TokenPlan::Obey(token),
+        Some(token) if plan.publishes_leaf_of_new_ca() => TokenPlan::Obey(token),
         Some(token) => TokenPlan::See(token),
     };
-    case.finish(decision, token)
+    case.record(plan, token)
 }
 
 /// The state that the event starts from: its owner is listed, and a token that was obeyed counts as seen.
@@ -166,13 +166,13 @@ fn obeys_tokens(spec: &Spec, found: &Found, now: OffsetDateTime) -> bool {
 }
 
 impl Case<'_> {
-    /// What is recorded of the anchor once a decision is carried out.
-    fn anchor_record(&self, decision: &Decision) -> AnchorRecordPlan {
+    /// What is recorded of the anchor once a plan is carried out.
+    fn anchor_record(&self, plan: &Plan) -> AnchorRecordPlan {
         let recorded = self.state.anchor();
-        if !decision.publishes() {
+        if !plan.publishes() {
             return AnchorRecordPlan::Keep;
         }
-        match &decision.anchor {
+        match &plan.anchor {
             AnchorPlan::Other(authority) => match recorded {
                 Some(record) if record.certificate().as_ref() == Some(authority) => {
                     AnchorRecordPlan::Keep
@@ -183,19 +183,18 @@ impl Case<'_> {
                 }
             },
             AnchorPlan::Former => AnchorRecordPlan::RecordFormer,
-            AnchorPlan::Current if decision.also_trusted.is_some() => {
-                AnchorRecordPlan::RecordCurrent
-            }
+            AnchorPlan::Current if plan.also_trusted.is_some() => AnchorRecordPlan::RecordCurrent,
             AnchorPlan::Current => AnchorRecordPlan::Clear,
         }
     }
 
-    fn finish(&self, decision: Decision, token: TokenPlan) -> Result<Plan, Refusal> {
-        let anchor = self.anchor_record(&decision);
+    /// Adds to a plan for certificates and keys what the state records of it.
+    fn record(&self, mut plan: Plan, token: TokenPlan) -> Result<Plan, Refusal> {
+        let anchor = self.anchor_record(&plan);
         let mut state = self.state.clone();
         // Without a state, nothing tells that the former token was seen, and a rollback would bring it back.
         if self.found.state.is_err()
-            && decision.publishes()
+            && plan.publishes()
             && let Some(former) = &self.spec.old.rotation_token
         {
             state.see(former.clone());
@@ -210,9 +209,9 @@ impl Case<'_> {
             None => self.spec.occasion == Occasion::Adoption || state != State::of_a_former_owner(),
         };
         let mut writes_state =
-            is_new || changes_record || token != TokenPlan::None || self.settles(&decision);
+            is_new || changes_record || token != TokenPlan::None || self.settles(&plan);
         if writes_state && matches!(self.found.state, Err(Flaw::LaterState)) {
-            let is_quiet = decision.action == Action::Keep && token == TokenPlan::None;
+            let is_quiet = plan.action == Action::Keep && token == TokenPlan::None;
             if !is_quiet || self.spec.occasion == Occasion::Adoption {
                 return Err(Refusal::LaterState);
             }
@@ -222,37 +221,25 @@ impl Case<'_> {
         if writes_state && let Some(given) = self.stale_retired_ca() {
             state.retire(&given);
         }
-        let action = match decision.action {
-            Action::Keep if writes_state => Action::Record,
-            action => action,
-        };
-        if action != Action::Keep && is_late_duplicate(self.spec, self.found) {
+        if writes_state {
+            if plan.action == Action::Keep {
+                plan.action = Action::Record;
+            }
+            plan.state = StatePlan::Write {
+                state,
+                token,
+                anchor,
+            };
+        }
+        if !plan.is_keep() && is_late_duplicate(self.spec, self.found) {
             return Err(Refusal::LateDuplicate);
         }
-        Ok(Plan {
-            action,
-            causes: decision.causes,
-            cut_off: decision.cut_off,
-            ca: decision.ca,
-            anchor: decision.anchor,
-            also_trusted: decision.also_trusted,
-            writes_bundle: decision.writes_bundle,
-            pair: decision.pair,
-            state: if writes_state {
-                StatePlan::Write {
-                    state,
-                    token,
-                    anchor,
-                }
-            } else {
-                StatePlan::Keep
-            },
-        })
+        Ok(plan)
     }
 
     /// Whether a token that was being obeyed is seen now, for its CA issues the published leaf at last.
-    fn settles(&self, decision: &Decision) -> bool {
-        match (&decision.ca, &decision.pair) {
+    fn settles(&self, plan: &Plan) -> bool {
+        match (&plan.ca, &plan.pair) {
             (CaPlan::Keep(current), PairPlan::Issue { .. }) => {
                 let current = current.certificate();
                 current.is_some_and(|ca| self.state.is_pending_for(&ca.fingerprint()))
