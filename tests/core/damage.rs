@@ -97,3 +97,9 @@ fn with_content(value: &str, content: &str) -> String {
     let begin = text.lines().next().expect("PEM has lines");
     format!("{begin}\n{content}{}\n", begin.replace("BEGIN", "END"))
 }
+
+/// Writes the blocks of a part without line ends between them.
+pub fn join_blocks(stored: &mut StoredSet, part: Part) {
+    let joined = text_of(value(stored, part)).replace("-----\n-----BEGIN", "----------BEGIN");
+    set_value(stored, part, &STANDARD.encode(joined));
+}

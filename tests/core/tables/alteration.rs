@@ -1,6 +1,8 @@
 //! A root that does not bear its own signature is undecodable, like any other damage: nobody else looks at a root's
 //! signature, and what daemons and clients hold is the certificate that does bear it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
@@ -14,11 +16,8 @@ use docker_tls_certgen::set::rack::Part;
 use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::json;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::{check_accepts, check_all_connect, check_refuses, effect, make_plain, make_rotated};
-use crate::damage::{Damage, text_of};
+use crate::damage::{Damage, join_blocks, text_of};
 use crate::event::make_change;
 use crate::store::{
     NOW, certificates, make_deployed, make_other_deployed, make_own, set_value, value,
@@ -93,9 +92,7 @@ fn where_the_state_is_lost_too_the_stored_cross_certificate_stays_behind_the_lea
     for is_joined in [false, true] {
         let mut stored = altered.clone();
         if is_joined {
-            let text = text_of(value(&stored, Part::Cert));
-            let text = text.replace("-----\n-----BEGIN", "----------BEGIN");
-            set_value(&mut stored, Part::Cert, &STANDARD.encode(text));
+            join_blocks(&mut stored, Part::Cert);
         }
         let found = effect(&make_plain(), &mut stored, NOW);
         assert_eq!(

@@ -1,7 +1,5 @@
 //! The renewal window, to the second, and what is left of a certificate's time.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::plan::assessment::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
@@ -10,9 +8,9 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::{Effect, check_all_connect, current_ca, effect, leaf, make_plain, make_rotated};
-use crate::damage::text_of;
+use crate::damage::join_blocks;
 use crate::event::{check_kept, make_update};
-use crate::store::{NOW, certificates, make_deployed, make_own_with, public_key, set_value, value};
+use crate::store::{NOW, certificates, make_deployed, make_own_with, public_key};
 
 const RENEW_BEFORE: Duration = Duration::days(60);
 const SECOND: Duration = Duration::SECOND;
@@ -193,8 +191,7 @@ fn an_expired_anchor_is_left_out_when_the_bundle_is_written_anyway() {
         anchor.not_after() - Duration::days(1),
     );
     let rotated = stored.clone();
-    let joined = text_of(value(&stored, Part::CaCert)).replace("-----\n-----B", "----------B");
-    set_value(&mut stored, Part::CaCert, &STANDARD.encode(joined));
+    join_blocks(&mut stored, Part::CaCert);
     let later = anchor.not_after() + SECOND;
     let found = effect(&make_update(&long), &mut stored, later);
     assert_eq!(

@@ -10,7 +10,7 @@ use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 
 use super::{Effect, check_all_connect, effect, make_plain, make_rotated};
-use crate::damage::text_of;
+use crate::damage::{join_blocks, text_of};
 use crate::event::{check_kept, make_change};
 use crate::openssl::run;
 use crate::store::{NOW, certificates, make_deployed, make_own, set_value, value};
@@ -146,12 +146,6 @@ fn a_chain_on_one_line_whose_leaf_another_ca_issued_keeps_its_cross_certificate(
         );
         assert_eq!(value(&stored, Part::Cert), value(&start, Part::Cert));
     }
-}
-
-/// Writes the blocks of a part without line ends between them.
-fn join_blocks(stored: &mut StoredSet, part: Part) {
-    let joined = text_of(value(stored, part)).replace("-----\n-----BEGIN", "----------BEGIN");
-    set_value(stored, part, &STANDARD.encode(joined));
 }
 
 #[test]
