@@ -12,7 +12,7 @@ use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
 use crate::plan::planner;
-use crate::plan::publication::{self, PublicationError};
+use crate::plan::publication::{Publication, PublicationError, publication};
 use crate::plan::removal::{Departure, Removal, removal};
 use crate::plan::spec::Spec;
 use crate::plan::warning::{self, Warning};
@@ -66,14 +66,6 @@ pub enum GeneratorError {
     Busy,
 }
 
-/// What is to be written to a set that was read.
-struct Publication {
-    stored: StoredSet,
-    found: Found,
-    plan: Plan,
-    writes: Vec<Write>,
-}
-
 /// Whether a set is still the one that was read, whoever has claimed it since.
 fn is_unchanged(read: &StoredSet, again: &StoredSet) -> bool {
     let but_claim = |part: &(&Part, &StoredParameter)| *part.0 != Part::Claim;
@@ -108,39 +100,30 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
     pub async fn reconcile(&self, spec: &Spec) -> Result<Reconciled, GeneratorError> {
         loop {
             let stored = self.store.read(self.rack, &Part::ALL).await?;
-            let found = Found::decode(&stored);
-            self.note_ownership(spec, &found);
+            let assessment = Assessment::of(Found::decode(&stored));
+            self.note_ownership(spec, &assessment);
+            let now = self.machine.now();
+            let plan = planner::plan(spec, &assessment, now);
+            if plan.as_ref().is_ok_and(Plan::is_keep) {
+                return Ok(self.reconciled(plan?, &stored, &assessment));
+            }
             if self.claimant.is_shut_out(&stored) {
                 // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
-                let plan = planner::plan(spec, &found, self.machine.now());
-                if let Ok(plan) = plan
-                    && plan.is_keep()
-                {
-                    return Ok(self.reconciled(plan, &stored, &found));
-                }
                 self.wait(claim::POLL).await?;
                 continue;
             }
             // What cannot be carried out is refused before anything is claimed, and so before anything is written;
             // and keys are made before a lease begins, for that may take its time.
-            let publication = self.publication(spec, stored, found)?;
-            if publication.plan.is_keep() {
-                let Publication {
-                    stored,
-                    found,
-                    plan,
-                    ..
-                } = publication;
-                return Ok(self.reconciled(plan, &stored, &found));
-            }
-            let Some(lease) = self.claim(&publication.stored).await? else {
+            let (plan, mint) = (plan?, &mut self.machine.mint());
+            let publication = publication(&plan, spec, &stored, &assessment, now, mint)?;
+            let Some(lease) = self.claim(&stored).await? else {
                 continue;
             };
-            let result = self.publish(spec, publication, &lease).await;
+            let published = self.publish(spec, stored, &publication, &lease).await;
             let ended = self.claimant.end(&lease).await;
-            if let Some(reconciled) = result? {
+            if let Some(stored) = published? {
                 ended?;
-                return Ok(reconciled);
+                return Ok(self.reconciled(plan, &stored, &publication.result));
             }
         }
     }
@@ -211,44 +194,21 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
         Ok(())
     }
 
-    /// Decides, and issues what has to be issued.
-    fn publication(
-        &self,
-        spec: &Spec,
-        stored: StoredSet,
-        found: Found,
-    ) -> Result<Publication, GeneratorError> {
-        let (now, mut mint) = (self.machine.now(), self.machine.mint());
-        let plan = planner::plan(spec, &found, now)?;
-        let writes = publication::writes(&plan, spec, &stored, &found, now, &mut mint)?;
-        Ok(Publication {
-            stored,
-            found,
-            plan,
-            writes,
-        })
-    }
-
-    /// Writes what has to be written, under a lease; `None` if it has to be decided anew.
+    /// Writes what has to be written, under a lease, and gives what is stored then; `None` if it has to be decided anew.
     async fn publish(
         &self,
         spec: &Spec,
-        publication: Publication,
+        mut stored: StoredSet,
+        publication: &Publication,
         lease: &Lease,
-    ) -> Result<Option<Reconciled>, GeneratorError> {
-        let Publication {
-            mut stored,
-            mut found,
-            plan,
-            writes,
-        } = publication;
+    ) -> Result<Option<StoredSet>, GeneratorError> {
         let kms_key_id = spec.properties.kms_key_id.as_deref();
-        for (done, write) in writes.iter().enumerate() {
+        for (done, write) in publication.writes.iter().enumerate() {
             if !lease.covers_a_put(self.machine.now()) {
                 tracing::warn!(rack = self.rack.name(), "the claim ran out; starting again");
                 return Ok(None);
             }
-            let all = writes.len();
+            let all = publication.writes.len();
             match self.put(write, kms_key_id).await {
                 Ok(()) => {}
                 // A parameter that the read did not show: reads may lag behind writes.
@@ -260,14 +220,15 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 Err(error) => return Err(GeneratorError::Interrupted { error, done, all }),
             }
             write.apply(&mut stored);
-            found.replace(write.part, &write.value);
-            self.note_ownership(spec, &found);
+            if write.part == Part::State {
+                self.note_ownership(spec, &publication.result);
+            }
         }
-        Ok(Some(self.reconciled(plan, &stored, &found)))
+        Ok(Some(stored))
     }
 
-    fn note_ownership(&self, spec: &Spec, found: &Found) {
-        let state = found.state.as_ref();
+    fn note_ownership(&self, spec: &Spec, assessment: &Assessment) {
+        let state = assessment.found.state.as_ref();
         self.owns
             .set(state.is_ok_and(|state| state.is_owned_by(&spec.owner)));
     }
@@ -294,31 +255,30 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
         Ok(stored.is_some_and(|stored| stored.value == write.value))
     }
 
-    fn reconciled(&self, plan: Plan, stored: &StoredSet, found: &Found) -> Reconciled {
+    fn reconciled(&self, plan: Plan, stored: &StoredSet, assessment: &Assessment) -> Reconciled {
         Reconciled {
             plan,
-            data: data(self.rack, found),
-            warnings: warning::warnings(self.rack, stored, found, self.machine.now()),
+            data: data(self.rack, assessment),
+            warnings: warning::warnings(self.rack, stored, assessment, self.machine.now()),
         }
     }
 }
 
 /// The generator's attributes for a set that is as it should be; a function of the set alone, whatever the date.
-fn data(rack: &Rack, found: &Found) -> GeneratorData {
-    let current = Assessment::current_ca_certificate(found);
-    let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
-    let previous = Assessment::previous_ca(found);
+fn data(rack: &Rack, assessment: &Assessment) -> GeneratorData {
+    let current = assessment.current_ca_certificate();
+    let chain = assessment.found.cert.as_ref().ok();
+    let leaf = chain.map(CertificateChain::leaf);
+    let previous = assessment.previous_ca();
     GeneratorData {
         ca_cert_ssm_key: rack.parameter_name(Part::CaCert),
         ca_key_ssm_key: rack.parameter_name(Part::CaKey),
         cert_ssm_key: rack.parameter_name(Part::Cert),
         key_ssm_key: rack.parameter_name(Part::Key),
         ca_cert_sha256: current
-            .as_ref()
             .map(|ca| ca.fingerprint().to_string())
             .unwrap_or_default(),
         ca_cert_not_after: current
-            .as_ref()
             .map(|ca| timestamp(ca.not_after()))
             .unwrap_or_default(),
         cert_sha256: leaf

@@ -301,6 +301,11 @@ impl CaCertificate {
             && self.0.0.verify(self.public_key()) == Err(X509Error::SignatureVerificationError)
     }
 
+    /// Whether another certificate is of the same key.
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        self.public_key() == other.public_key()
+    }
+
     /// Whether a certificate names this CA as its issuer and is signed by its key.
     pub fn has_issued(&self, certificate: &Certificate) -> bool {
         certificate.is_issued_by(self.subject(), self.public_key())

@@ -41,11 +41,20 @@ impl CertificateChain {
         })
     }
 
-    /// Writes a chain as a parameter holds it.
-    pub fn encode(leaf: &Certificate, cross: Option<&CaCertificate>) -> Zeroizing<String> {
-        let crosses = cross.into_iter().map(|cross| &**cross);
+    /// Puts an end-entity certificate and its cross-certificate together.
+    pub fn new(leaf: Certificate, cross: Option<CaCertificate>) -> Self {
+        Self {
+            leaf,
+            crosses: cross.into_iter().collect(),
+            intact: true,
+        }
+    }
+
+    /// Writes the chain as a parameter holds it.
+    pub fn encode(&self) -> Zeroizing<String> {
+        let crosses = self.crosses.iter().map(|cross| &**cross);
         encoding::encode(
-            std::iter::once(leaf)
+            std::iter::once(&self.leaf)
                 .chain(crosses)
                 .map(|certificate| (certificate::LABEL, certificate.der())),
         )

@@ -1,22 +1,23 @@
-//! Where a set stands: which CA is the current one, which is the anchor, and what is wrong with the published pair.
+//! Where a set stands: which CA is the current one, which is the anchor, which are retired, and what is wrong with the
+//! published pair.
 //!
-//! These are rules 2 and 3 of docs/rotation.md, and what rule 5 asks of the pair. Signatures and names decide, never
+//! These are rules 2 to 4 of docs/rotation.md, and what rule 5 asks of the pair. Signatures and names decide, never
 //! the order of a bundle.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use time::{Duration, OffsetDateTime};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::authority::LostCertificate;
-use crate::pki::bundle::{self, TrustBundle};
+use crate::pki::bundle;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
 use crate::set::rack::Part;
-use crate::set::state::State;
 
 /// Something that was found and that a plan acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +164,11 @@ impl CurrentCa {
     pub fn public_key(&self) -> &[u8] {
         self.key.public_key()
     }
+
+    /// Whether a certificate is of this CA's key.
+    pub(crate) fn has_key_of(&self, authority: &CaCertificate) -> bool {
+        self.public_key() == authority.public_key()
+    }
 }
 
 /// The CA that everything published since the last close trusts and leads to.
@@ -174,73 +180,100 @@ pub enum Anchor {
     Other(CaCertificate),
 }
 
-/// Where a set stands at a moment.
-#[derive(Debug)]
+/// Where a set stands, whatever the date: what the planner, the attributes, the warnings and the tool start from.
+#[derive(Clone, Debug)]
 pub struct Assessment {
+    /// What was found.
+    pub found: Found,
     /// The CA that the CA key belongs to; `None` where that key or any trace of its certificate is lost.
     pub current: Option<CurrentCa>,
-    /// The anchor; `None` where no CA can be made out at all.
-    pub anchor: Option<Anchor>,
-    /// What is wrong with the published pair by itself, wherever it leads; empty if it is good.
-    pub pair_flaws: Vec<Cause>,
+    /// The CAs that can be the anchor before the current one is, the likeliest first.
+    others: Vec<CaCertificate>,
+    /// The CAs of the bundle and of the record that are trusted no more.
+    retired: Vec<CaCertificate>,
+    /// The CA that an earlier event began to retire.
+    closing: Option<CaCertificate>,
 }
 
 impl Assessment {
-    /// Judges what was found. `state` is the state as it will be, with a CA retired just now among the retired.
-    pub fn of(
-        found: &Found,
-        state: Option<&State>,
-        names: Option<&[SubjectAlternativeName]>,
-        renew_before: Duration,
-        now: OffsetDateTime,
-    ) -> Self {
-        let recorded = recorded(state);
-        let current = current_ca(found, recorded.as_ref());
-        let usable = |authority: &CaCertificate| {
-            !authority.is_expired(now)
-                && !state.is_some_and(|state| state.has_retired(&authority.fingerprint()))
-        };
+    /// Judges what was found.
+    pub fn of(found: Found) -> Self {
+        let recorded = found.recorded_anchor();
+        let current = current_ca(&found, recorded.as_ref());
+        let retired = retired(&found, recorded.as_ref(), current.as_ref());
         Self {
-            anchor: anchor(found, recorded, current.as_ref(), usable),
-            pair_flaws: pair_flaws(found, names, renew_before, now),
+            others: other_anchors(&found, recorded.as_ref(), current.as_ref(), &retired),
+            closing: closing(&found, &retired),
+            found,
             current,
+            retired,
         }
     }
 
-    /// The certificate of the current CA as the state and the bundle have it: what `CACertSha256` shows, and what the
-    /// planner keeps.
-    pub fn current_ca_certificate(found: &Found) -> Option<CaCertificate> {
-        Self::current_ca(found)?.certificate().cloned()
-    }
-
-    /// The CA that the CA key belongs to.
-    pub fn current_ca(found: &Found) -> Option<CurrentCa> {
-        let recorded = recorded(found.state.as_ref().ok());
-        current_ca(found, recorded.as_ref())
+    /// The certificate of the current CA: what `CACertSha256` shows, and what the planner keeps.
+    pub fn current_ca_certificate(&self) -> Option<&CaCertificate> {
+        self.current.as_ref()?.certificate()
     }
 
     /// The previous CA while a rotation is open, whatever the date: what `PreviousCACertSha256` shows, and what
     /// `RetiredCA` must name.
-    pub fn previous_ca(found: &Found) -> Option<CaCertificate> {
-        let state = found.state.as_ref().ok();
-        let recorded = recorded(state);
-        let current = current_ca(found, recorded.as_ref());
-        let usable = |authority: &CaCertificate| {
-            !state.is_some_and(|state| state.has_retired(&authority.fingerprint()))
-        };
-        current.as_ref()?;
-        match anchor(found, recorded, current.as_ref(), usable) {
-            Some(Anchor::Other(authority)) => Some(authority),
-            _ => None,
+    pub fn previous_ca(&self) -> Option<&CaCertificate> {
+        self.current.as_ref().and(self.others.first())
+    }
+
+    /// The CA that an earlier event began to retire, and did not come to an end with.
+    pub(crate) fn closing(&self) -> Option<&CaCertificate> {
+        self.closing.as_ref()
+    }
+
+    /// Rule 2 of docs/rotation.md: the anchor, if no CA of this key is trusted any more; `None` where no CA can be made
+    /// out at all.
+    pub(crate) fn anchor(
+        &self,
+        closed: Option<&CaCertificate>,
+        now: OffsetDateTime,
+    ) -> Option<Anchor> {
+        let is_closed = |ca: &CaCertificate| closed.is_some_and(|closed| closed.has_key_of(ca));
+        let mut others = self.others.iter();
+        match others.find(|ca| !ca.is_expired(now) && !is_closed(ca)) {
+            Some(other) => Some(Anchor::Other(other.clone())),
+            None => self.current.as_ref().map(|_| Anchor::Current),
         }
     }
 
+    /// The CA certificates of the bundle, each once.
+    pub(crate) fn bundled(&self) -> &[CaCertificate] {
+        self.found.bundled()
+    }
+
+    /// Whether a CA with this fingerprint is stored: in the bundle, or in the state's record.
+    pub(crate) fn knows(&self, authority: &Fingerprint) -> bool {
+        let recorded = self.found.recorded_anchor();
+        let mut known = self.bundled().iter().chain(&recorded);
+        known.any(|ca| ca.fingerprint() == *authority)
+    }
+
+    /// Rule 4 of docs/rotation.md: whether a CA of the bundle is trusted no more.
+    pub(crate) fn is_retired(&self, authority: &CaCertificate) -> bool {
+        self.retired.contains(authority)
+    }
+
+    /// What is wrong with the published pair by itself, wherever it leads; nothing if it is good.
+    pub(crate) fn pair_flaws(
+        &self,
+        names: Option<&[SubjectAlternativeName]>,
+        renew_before: Duration,
+        now: OffsetDateTime,
+    ) -> Vec<Cause> {
+        pair_flaws(&self.found, names, renew_before, now)
+    }
+
     /// Whether the stored chain leads to the anchor.
-    pub fn leads_to_anchor(&self, found: &Found) -> bool {
-        let Ok(chain) = &found.cert else {
+    pub(crate) fn leads_to(&self, anchor: Option<&Anchor>) -> bool {
+        let Ok(chain) = &self.found.cert else {
             return false;
         };
-        match (&self.anchor, &self.current) {
+        match (anchor, &self.current) {
             (Some(Anchor::Other(authority)), _) => chain.leads_to(authority),
             (Some(Anchor::Current), Some(current)) => match current.certificate() {
                 Some(authority) => chain.leads_to(authority),
@@ -252,23 +285,17 @@ impl Assessment {
 
     /// Whether the published pair, or the cross-certificate behind it, was issued by a CA of which nothing else is
     /// left: whoever trusts that CA alone is refused by whatever is published next.
-    pub fn pair_is_orphaned(&self, found: &Found, now: OffsetDateTime) -> bool {
-        let (Ok(chain), Ok(key)) = (&found.cert, &found.key) else {
+    pub(crate) fn pair_is_orphaned(&self, now: OffsetDateTime) -> bool {
+        let (Ok(chain), Ok(key)) = (&self.found.cert, &self.found.key) else {
             return false;
         };
         let leaf = chain.leaf();
         if key.public_key() != leaf.public_key() {
             return false;
         }
-        let bundled = found
-            .ca_cert
-            .iter()
-            .flat_map(TrustBundle::authorities)
-            .cloned();
-        let authorities: Vec<CaCertificate> =
-            bundled.chain(recorded(found.state.as_ref().ok())).collect();
+        let recorded = self.found.recorded_anchor();
         let is_orphan = |certificate: &Certificate| {
-            let mut issuers = authorities.iter();
+            let mut issuers = self.bundled().iter().chain(&recorded);
             !certificate.is_expired(now)
                 && !issuers.any(|authority| authority.has_issued(certificate))
                 && !matches!(&self.current, Some(current) if current.has_issued(certificate))
@@ -277,14 +304,6 @@ impl Assessment {
         let behind = crosses.clone().any(|cross| cross.has_issued(leaf));
         (!behind && is_orphan(leaf))
             || crosses.any(|cross| cross.has_issued(leaf) && is_orphan(cross))
-    }
-
-    /// The anchor's certificate, if it is another CA's than the current one's.
-    pub fn other_anchor(&self) -> Option<&CaCertificate> {
-        match &self.anchor {
-            Some(Anchor::Other(authority)) => Some(authority),
-            _ => None,
-        }
     }
 }
 
@@ -310,11 +329,6 @@ pub fn expiry(
     }
 }
 
-/// The CA certificate that the state records.
-fn recorded(state: Option<&State>) -> Option<CaCertificate> {
-    state?.anchor()?.certificate()
-}
-
 /// Rule 3 of docs/rotation.md: the CA that the CA key belongs to, wherever its certificate stands; else what its leaf
 /// tells of it.
 ///
@@ -323,8 +337,9 @@ fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<Current
     let key = found.ca_key.as_ref().ok()?;
     let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
     let leaf = leaf.filter(|leaf| leaf.is_signed_by(key.public_key()));
-    let bundled = found.ca_cert.iter().flat_map(TrustBundle::authorities);
-    let named = bundled
+    let named = found
+        .bundled()
+        .iter()
         .chain(recorded)
         .filter(|authority| leaf.is_none_or(|leaf| leaf.issuer() == authority.subject()));
     let certificate = match bundle::longest_lasting(named, key.public_key()) {
@@ -337,48 +352,72 @@ fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<Current
     })
 }
 
-/// Rule 2 of docs/rotation.md: the anchor.
-fn anchor(
+/// Rule 4 of docs/rotation.md: the CAs that the state lists as retired and that are not in use.
+fn retired(
     found: &Found,
-    recorded: Option<CaCertificate>,
+    recorded: Option<&CaCertificate>,
     current: Option<&CurrentCa>,
-    usable: impl Fn(&CaCertificate) -> bool,
-) -> Option<Anchor> {
-    let current_key = current.map(CurrentCa::public_key);
-    let is_current = |authority: &CaCertificate| Some(authority.public_key()) == current_key;
-    if let Some(recorded) = recorded.filter(|ca| is_current(ca) || usable(ca)) {
-        return Some(if is_current(&recorded) {
-            Anchor::Current
-        } else {
-            Anchor::Other(recorded)
-        });
-    }
-
-    let bundled = found.ca_cert.as_ref().map_or(&[][..], |b| b.authorities());
-    let others = || {
-        bundled
-            .iter()
-            .filter(|authority| !is_current(authority) && usable(authority))
+) -> Vec<CaCertificate> {
+    let Ok(state) = &found.state else {
+        return Vec::new();
     };
-    // Of several CAs that the chain leads to, the farthest is the one that the oldest daemons know.
-    let led_to = found.cert.as_ref().ok().and_then(|chain| {
-        others()
-            .filter_map(|authority| Some((chain.distance_to(authority)?, authority)))
-            .reduce(|far, next| if next.0 > far.0 { next } else { far })
-            .map(|(_, authority)| authority)
-    });
-    if let Some(authority) = led_to {
-        return Some(Anchor::Other(authority.clone()));
+    let chain = found.cert.as_ref().ok();
+    let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
+    let is_in_use = |ca: &CaCertificate| match chain.and_then(|chain| chain.distance_to(ca)) {
+        None => false,
+        Some(0) => true,
+        Some(_) => !state.is_closing(&ca.fingerprint()),
+    };
+    let known = found.bundled().iter().chain(recorded);
+    known
+        .filter(|ca| state.has_retired(&ca.fingerprint()) && !is_current(ca) && !is_in_use(ca))
+        .cloned()
+        .collect()
+}
+
+fn closing(found: &Found, retired: &[CaCertificate]) -> Option<CaCertificate> {
+    let state = found.state.as_ref().ok()?;
+    let mut retired = retired.iter();
+    let closing = retired.find(|ca| state.is_closing(&ca.fingerprint()));
+    closing.cloned()
+}
+
+/// Rule 2 of docs/rotation.md: the CAs that can be the anchor before the current one is, the likeliest first.
+fn other_anchors(
+    found: &Found,
+    recorded: Option<&CaCertificate>,
+    current: Option<&CurrentCa>,
+    retired: &[CaCertificate],
+) -> Vec<CaCertificate> {
+    let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
+    let is_other = |ca: &&CaCertificate| !is_current(ca) && !retired.contains(ca);
+    let bundled = found.bundled();
+
+    let chain = found.cert.as_ref().ok();
+    let distance = |ca: &CaCertificate| chain.and_then(|chain| chain.distance_to(ca));
+    let known = bundled.iter().chain(recorded).filter(is_other);
+
+    // A cross-certificate of the chain shows what was the anchor when the chain was published; the farthest CA is the
+    // one that the oldest daemons know. The record may be newer than that, where a copy was put back.
+    let (mut crossed, direct): (Vec<_>, Vec<_>) = known
+        .filter_map(|ca| Some((distance(ca)?, ca)))
+        .partition(|(distance, _)| *distance > 0);
+    crossed.sort_by_key(|(distance, _)| Reverse(*distance));
+    let recorded_other = recorded.filter(is_other);
+    let crossed = crossed.into_iter().map(|(_, ca)| ca);
+    let direct = direct.into_iter().map(|(_, ca)| ca);
+    let likely = crossed.chain(recorded_other).chain(direct);
+    let mut others: Vec<CaCertificate> = likely.cloned().collect();
+
+    // What neither the record nor the chain tells of is an anchor only if the record does not say that the current CA
+    // is the anchor, and if the CA key or the certificate shows that the bundle is of this set.
+    let is_settled = recorded.is_some_and(is_current);
+    let is_of_this_set =
+        current.is_none_or(|ca| ca.certificate().is_some()) || bundled.iter().any(is_current);
+    if !is_settled && is_of_this_set {
+        others.extend(bundled.iter().filter(is_other).cloned());
     }
-    // A bundle that neither the CA key nor the certificate belongs to is of another set: nothing of it is trusted.
-    if current.is_some_and(|ca| ca.certificate().is_none()) && !bundled.iter().any(is_current) {
-        return Some(Anchor::Current);
-    }
-    match (others().next(), current) {
-        (Some(authority), _) => Some(Anchor::Other(authority.clone())),
-        (None, Some(_)) => Some(Anchor::Current),
-        (None, None) => None,
-    }
+    others
 }
 
 /// What is wrong with the published pair by itself.

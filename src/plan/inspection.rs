@@ -5,7 +5,6 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::pki::bundle::TrustBundle;
 use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
@@ -125,11 +124,12 @@ impl Inspection {
     /// Looks at what is stored. `spec` is the Update that would come next.
     pub fn of(spec: &Spec, stored: &StoredSet, now: OffsetDateTime) -> Self {
         let rack = &spec.properties.rack;
-        let found = Found::decode(stored);
+        let assessment = Assessment::of(Found::decode(stored));
+        let shown = |ca: Option<&CaCertificate>| ca.map(|ca| ca.fingerprint().to_string());
         let viewer = Viewer {
-            found: &found,
-            current: shown(Assessment::current_ca_certificate(&found)),
-            previous: shown(Assessment::previous_ca(&found)),
+            found: &assessment.found,
+            current: shown(assessment.current_ca_certificate()),
+            previous: shown(assessment.previous_ca()),
             now,
         };
         let parameters = Part::ALL.map(|part| {
@@ -152,17 +152,17 @@ impl Inspection {
             parameters: parameters.to_vec(),
             current_ca: viewer.current.clone(),
             previous_ca: viewer.previous.clone(),
-            warnings: warnings(rack, stored, &found, now)
+            warnings: warnings(rack, stored, &assessment, now)
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            next: next_update(spec, &found, now),
+            next: next_update(spec, &assessment, now),
         }
     }
 }
 
-fn next_update(spec: &Spec, found: &Found, now: OffsetDateTime) -> NextUpdate {
-    match planner::plan(spec, found, now) {
+fn next_update(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> NextUpdate {
+    match planner::plan(spec, assessment, now) {
         Ok(plan) => NextUpdate {
             is_due: !plan.is_keep(),
             cuts_off: plan.cuts_off(),
@@ -176,10 +176,6 @@ fn next_update(spec: &Spec, found: &Found, now: OffsetDateTime) -> NextUpdate {
             causes: Vec::new(),
         },
     }
-}
-
-fn shown(authority: Option<CaCertificate>) -> Option<String> {
-    authority.map(|authority| authority.fingerprint().to_string())
 }
 
 struct Viewer<'a> {
@@ -196,9 +192,9 @@ impl Viewer<'_> {
         let alone = |flaw: Option<&Flaw>| (Vec::new(), flaw.copied());
         match part {
             Part::CaCert => match &found.ca_cert {
-                Ok(bundle) => (
-                    bundle
-                        .authorities()
+                Ok(_) => (
+                    found
+                        .bundled()
                         .iter()
                         .map(|authority| self.view(self.role_of_ca(authority), authority))
                         .collect(),
@@ -234,17 +230,14 @@ impl Viewer<'_> {
     }
 
     fn view(&self, role: Role, certificate: &Certificate) -> CertificateView {
-        let bundle = self.found.ca_cert.iter().flat_map(TrustBundle::authorities);
-        let signer = bundle
-            .filter(|authority| authority.has_issued(certificate))
-            .map(|authority| authority.fingerprint().to_string())
-            .next();
+        let mut bundled = self.found.bundled().iter();
+        let signer = bundled.find(|authority| authority.has_issued(certificate));
         CertificateView {
             role,
             sha256: certificate.fingerprint().to_string(),
             subject: certificate.common_name().to_owned(),
             issuer: certificate.issuer_common_name().to_owned(),
-            signed_by: signer,
+            signed_by: signer.map(|authority| authority.fingerprint().to_string()),
             not_before: timestamp(certificate.not_before()),
             not_after: timestamp(certificate.not_after()),
             days_left: (certificate.not_after() - self.now).whole_days(),

@@ -3,7 +3,8 @@
 use time::{Duration, OffsetDateTime};
 
 use crate::pki::authority::{CertificateAuthority, IssueError, Mint};
-use crate::pki::certificate::{CaCertificate, Certificate};
+use crate::pki::certificate::CaCertificate;
+use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::CurrentCa;
 use crate::plan::spec::Spec;
@@ -17,8 +18,8 @@ pub(crate) struct Issued {
     pub(crate) new_ca_key: Option<PrivateKey>,
     /// The anchor, where that is another CA.
     pub(crate) anchor: Option<CaCertificate>,
-    /// The end-entity certificate and its cross-certificate, where they are written.
-    pub(crate) chain: Option<(Certificate, Option<CaCertificate>)>,
+    /// The certificate chain, where it is written.
+    pub(crate) chain: Option<CertificateChain>,
     /// The end-entity certificate's key, where that is new.
     pub(crate) new_key: Option<PrivateKey>,
 }
@@ -32,16 +33,12 @@ pub(crate) fn issue(
 ) -> Result<Issued, IssueError> {
     let properties = &spec.properties;
     let validity = properties.ca_validity;
-    let mut former_certificate = None;
     let (current, ca_key, new_ca_key) = match &plan.ca {
         CaPlan::Keep(kept) => {
             let certificate = certificate_of(kept, validity, now, mint)?;
             (certificate, kept.key.clone(), None)
         }
-        CaPlan::New { former } => {
-            if let Some(former) = former {
-                former_certificate = Some(certificate_of(former, validity, now, mint)?);
-            }
+        CaPlan::New => {
             let key = mint.key(properties.key_algorithm)?;
             let created = CertificateAuthority::create(&key, validity, now, mint)?;
             (created.certificate().clone(), key.clone(), Some(key))
@@ -49,14 +46,15 @@ pub(crate) fn issue(
     };
     let anchor = match &plan.anchor {
         AnchorPlan::Current => None,
-        AnchorPlan::Former => former_certificate,
+        AnchorPlan::Former(former) => Some(certificate_of(former, validity, now, mint)?),
         AnchorPlan::Other(authority) => Some(authority.clone()),
     };
     let (chain, new_key) = match &plan.pair {
         PairPlan::Keep => (None, None),
+        PairPlan::Repair(chain) => (Some(chain.clone()), None),
         PairPlan::Rewrite { leaf, cross } => {
             let cross = cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
-            (Some((leaf.clone(), cross)), None)
+            (Some(CertificateChain::new(leaf.clone(), cross)), None)
         }
         PairPlan::Issue { key, cross } => {
             let cross = cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
@@ -70,7 +68,7 @@ pub(crate) fn issue(
             let authority = CertificateAuthority::new(current.clone(), &ca_key)?;
             let names = spec.alternative_names();
             let leaf = authority.issue(&key, &names, properties.validity, now, mint)?;
-            (Some((leaf, cross)), new_key)
+            (Some(CertificateChain::new(leaf, cross)), new_key)
         }
     };
     Ok(Issued {

@@ -8,6 +8,7 @@ pub mod inspection;
 mod issuance;
 pub mod planner;
 pub mod publication;
+mod recording;
 pub mod removal;
 pub mod spec;
 pub mod warning;
@@ -18,6 +19,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
+use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::{Cause, CurrentCa};
 use crate::set::state::{AnchorRecord, State, TokenHash};
@@ -133,7 +135,7 @@ impl Plan {
 
     /// Whether the published leaf will be one that a new CA has issued.
     pub(crate) fn publishes_leaf_of_new_ca(&self) -> bool {
-        matches!(self.ca, CaPlan::New { .. }) && matches!(self.pair, PairPlan::Issue { .. })
+        matches!(self.ca, CaPlan::New) && matches!(self.pair, PairPlan::Issue { .. })
     }
 
     /// Whether what daemons and clients get changes, or whom it cuts off.
@@ -150,16 +152,8 @@ impl Plan {
     fn open_anchor(&self) -> Option<&CaCertificate> {
         match &self.anchor {
             AnchorPlan::Current => None,
-            AnchorPlan::Former => self.former()?.certificate(),
+            AnchorPlan::Former(former) => former.certificate(),
             AnchorPlan::Other(authority) => Some(authority),
-        }
-    }
-
-    /// The CA that was the current one when the plan was made.
-    pub(crate) fn former(&self) -> Option<&CurrentCa> {
-        match &self.ca {
-            CaPlan::Keep(current) => Some(current),
-            CaPlan::New { former } => former.as_ref(),
         }
     }
 }
@@ -200,8 +194,8 @@ impl fmt::Display for Plan {
 pub(crate) enum CaPlan {
     /// The current one stays; its certificate is perhaps written again.
     Keep(CurrentCa),
-    /// A new one; the former may be the anchor.
-    New { former: Option<CurrentCa> },
+    /// A new one.
+    New,
 }
 
 /// The CA that will be the anchor.
@@ -210,7 +204,7 @@ pub(crate) enum AnchorPlan {
     /// The CA that will be the current one.
     Current,
     /// The CA that was the current one.
-    Former,
+    Former(CurrentCa),
     /// Another CA.
     Other(CaCertificate),
 }
@@ -220,6 +214,8 @@ pub(crate) enum AnchorPlan {
 pub(crate) enum PairPlan {
     /// Both stay byte for byte.
     Keep,
+    /// The same certificates are written again, each block on lines of its own.
+    Repair(CertificateChain),
     /// The same end-entity certificate is written again, with this cross-certificate behind it.
     Rewrite {
         leaf: Certificate,
@@ -235,6 +231,11 @@ pub(crate) enum PairPlan {
 impl PairPlan {
     pub(crate) const fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)
+    }
+
+    /// Whether the chain may lead to other CAs than before.
+    pub(crate) const fn changes_path(&self) -> bool {
+        matches!(self, Self::Rewrite { .. } | Self::Issue { .. })
     }
 }
 
@@ -257,7 +258,7 @@ pub(crate) enum LeafKey {
 }
 
 /// What happens to the state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum StatePlan {
     /// It stays byte for byte, or does not exist and need not.
     Keep,
@@ -265,6 +266,8 @@ pub(crate) enum StatePlan {
     Write {
         /// The state as it will be, but for what depends on the CA that is issued.
         state: State,
+        /// The CA that is being retired until all is written.
+        closing: Option<Fingerprint>,
         /// What is recorded of the event's token.
         token: TokenPlan,
         /// What is recorded of the anchor.
@@ -284,7 +287,7 @@ pub(crate) enum TokenPlan {
 }
 
 /// What is recorded of the anchor when all is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum AnchorRecordPlan {
     /// What was recorded stays.
     Keep,
@@ -293,7 +296,7 @@ pub(crate) enum AnchorRecordPlan {
     /// This record, known already.
     Record(AnchorRecord),
     /// The former current CA with its key, recorded before anything else is written.
-    RecordFormer,
+    RecordFormer(PrivateKey),
     /// The CA that will be the current one, without its key: the other CA of the bundle vouches for nothing new.
     RecordCurrent,
 }

@@ -12,6 +12,7 @@ use crate::pki::bundle::TrustBundle;
 use crate::pki::certificate::CaCertificate;
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
+use crate::plan::assessment::Assessment;
 use crate::plan::issuance::{Issued, issue};
 use crate::plan::planner;
 use crate::plan::spec::Spec;
@@ -64,15 +65,24 @@ pub enum PublicationError {
     },
 }
 
-/// Issues what a plan calls for, and gives the writes in their order. `found` is what `stored` decodes to.
-pub fn writes(
+/// What carries a plan out.
+#[derive(Debug)]
+pub struct Publication {
+    /// The writes, in their order.
+    pub writes: Vec<Write>,
+    /// The set that results, as the next event finds it.
+    pub result: Assessment,
+}
+
+/// Issues what a plan calls for, and gives the writes in their order. `assessment` is of what `stored` decodes to.
+pub fn publication(
     plan: &Plan,
     spec: &Spec,
     stored: &StoredSet,
-    found: &Found,
+    assessment: &Assessment,
     now: OffsetDateTime,
     mint: &mut dyn Mint,
-) -> Result<Vec<Write>, PublicationError> {
+) -> Result<Publication, PublicationError> {
     let issued = issue(plan, spec, now, mint)?;
     let (before, after) = states(plan, &issued);
 
@@ -95,10 +105,7 @@ pub fn writes(
         (Part::Key, issued.new_key.as_ref().map(PrivateKey::encode)),
         (
             Part::Cert,
-            issued
-                .chain
-                .as_ref()
-                .map(|(leaf, cross)| CertificateChain::encode(leaf, cross.as_ref())),
+            issued.chain.as_ref().map(CertificateChain::encode),
         ),
         (
             Part::State,
@@ -131,8 +138,8 @@ pub fn writes(
         writes.push(write);
     }
     check_sizes(spec, &writes, after.as_ref())?;
-    check_stable(spec, found, &writes, now)?;
-    Ok(writes)
+    let result = check_stable(spec, &assessment.found, &writes, now)?;
+    Ok(Publication { writes, result })
 }
 
 /// Keys are as the properties say, the state is always encrypted, certificates never need to be.
@@ -148,6 +155,7 @@ fn type_of_new(part: Part, spec: &Spec) -> ParameterType {
 fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
     let StatePlan::Write {
         state,
+        closing,
         token,
         anchor,
     } = &plan.state
@@ -156,6 +164,7 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
     };
     let mut before = state.clone();
     let mut after = state.clone();
+    before.set_closing(closing.as_ref());
     match token {
         TokenPlan::None => {}
         TokenPlan::See(token) => after.see(token.clone()),
@@ -169,22 +178,20 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
     }
     match anchor {
         AnchorRecordPlan::Keep => {}
-        AnchorRecordPlan::Clear => after.set_anchor(None),
+        AnchorRecordPlan::Clear => after.forget_anchor(),
         AnchorRecordPlan::Record(record) => {
-            before.set_anchor(Some(record.clone()));
-            after.set_anchor(Some(record.clone()));
+            before.record_anchor(record.clone());
+            after.record_anchor(record.clone());
         }
-        AnchorRecordPlan::RecordFormer => {
-            let key = plan.former().map(|former| &former.key);
-            let record = issued
-                .anchor
-                .as_ref()
-                .map(|anchor| AnchorRecord::new(anchor, key));
-            before.set_anchor(record.clone());
-            after.set_anchor(record);
+        AnchorRecordPlan::RecordFormer(key) => {
+            if let Some(anchor) = &issued.anchor {
+                let record = AnchorRecord::new(anchor, Some(key));
+                before.record_anchor(record.clone());
+                after.record_anchor(record);
+            }
         }
         AnchorRecordPlan::RecordCurrent => {
-            after.set_anchor(Some(AnchorRecord::new(&issued.current, None)));
+            after.record_anchor(AnchorRecord::new(&issued.current, None));
         }
     }
     if plan.writes_only_state() {
@@ -237,13 +244,14 @@ fn check_stable(
     found: &Found,
     writes: &[Write],
     now: OffsetDateTime,
-) -> Result<(), PublicationError> {
+) -> Result<Assessment, PublicationError> {
     let mut result = found.clone();
     for write in writes {
         result.replace(write.part, &write.value);
     }
+    let result = Assessment::of(result);
     let next = match planner::plan(&spec.next(), &result, now) {
-        Ok(plan) if plan.is_keep() => return Ok(()),
+        Ok(plan) if plan.is_keep() => return Ok(result),
         Ok(plan) => format!("{:?} because {:?}", plan.action, plan.causes),
         Err(refusal) => Refusal::to_string(&refusal),
     };

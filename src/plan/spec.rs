@@ -2,14 +2,15 @@
 
 use std::net::Ipv4Addr;
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
-use crate::pki::certificate::Fingerprint;
+use crate::pki::certificate::{Certificate, Fingerprint};
 use crate::pki::private_key::KeyAlgorithm;
+use crate::set::flaw::Flaw;
 use crate::set::parameter::ParameterType;
 use crate::set::rack::Rack;
-use crate::set::state::{EventSeconds, Owner, TokenHash};
+use crate::set::state::{EventSeconds, Owner, State, TokenHash};
 
 /// Everything that an event asks for.
 #[derive(Clone, Debug)]
@@ -41,6 +42,21 @@ impl Spec {
             sent_at: None,
             ..self.clone()
         }
+    }
+
+    /// Whether the event makes its resource an owner although that owner's entry has changed since it was sent.
+    pub(crate) fn is_late_duplicate(&self, state: &Result<State, Flaw>) -> bool {
+        match (self.occasion, self.sent_at, state) {
+            (Occasion::Adoption, Some(sent_at), Ok(state)) => {
+                state.has_later_change(&self.owner, sent_at)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a certificate is within the renewal window, or past its end.
+    pub(crate) fn is_due(&self, certificate: &Certificate, now: OffsetDateTime) -> bool {
+        certificate.not_after() < now + self.properties.renew_before
     }
 
     /// The names of a new end-entity certificate.

@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
-use crate::set::decoded::Found;
 use crate::set::parameter::{ParameterType, StoredSet};
 use crate::set::rack::{Part, Rack};
 
@@ -49,7 +48,7 @@ impl fmt::Display for Warning {
 pub fn warnings(
     rack: &Rack,
     stored: &StoredSet,
-    found: &Found,
+    assessment: &Assessment,
     now: OffsetDateTime,
 ) -> Vec<Warning> {
     let plain = stored.iter().filter(|(part, parameter)| {
@@ -58,9 +57,13 @@ pub fn warnings(
     let plain = plain.map(|(part, _)| Warning::PlainKey {
         parameter: rack.parameter_name(*part),
     });
-    let leaf = found.cert.iter().map(|chain| (Part::Cert, chain.leaf()));
-    let current = Assessment::current_ca_certificate(found);
-    let current = current.as_deref().map(|ca| (Part::CaCert, ca));
+    let leaf = assessment
+        .found
+        .cert
+        .iter()
+        .map(|chain| (Part::Cert, chain.leaf()));
+    let current = assessment.current_ca_certificate();
+    let current = current.map(|ca| (Part::CaCert, &**ca));
     let early = leaf
         .chain(current)
         .filter(|(_, certificate)| certificate.not_before() > now)

@@ -1,6 +1,7 @@
 //! What was found in the store, decoded but not yet judged.
 
 use crate::pki::bundle::TrustBundle;
+use crate::pki::certificate::CaCertificate;
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::set::flaw::Flaw;
@@ -56,6 +57,16 @@ impl Found {
             // Who is writing says nothing about the set.
             Part::Claim => {}
         }
+    }
+
+    /// The CA certificates of the bundle, each once; none where the bundle cannot be read.
+    pub fn bundled(&self) -> &[CaCertificate] {
+        self.ca_cert.as_ref().map_or(&[], TrustBundle::authorities)
+    }
+
+    /// The CA certificate that the state records.
+    pub fn recorded_anchor(&self) -> Option<CaCertificate> {
+        self.state.as_ref().ok()?.anchor()?.certificate()
     }
 
     /// Whether no certificate and no key exists.

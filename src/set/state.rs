@@ -99,6 +99,9 @@ pub struct State {
     /// A token that is being obeyed: it counts as seen once the published leaf was issued by the CA made for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pending: Option<Pending>,
+    /// The CA that is being retired, until all is written that this takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closing: Option<RetiredCa>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     anchor: Option<AnchorRecord>,
     #[serde(flatten)]
@@ -209,6 +212,7 @@ impl State {
             tokens: Vec::new(),
             retired: Vec::new(),
             pending: None,
+            closing: None,
             anchor: None,
             later: BTreeMap::new(),
         }
@@ -244,13 +248,15 @@ impl State {
         Zeroizing::new(serde_json::to_string(self).expect("maps with text keys become JSON"))
     }
 
-    /// The characters that this state would take with every bounded list full and a token being obeyed.
+    /// The characters that this state would take with every bounded list full, a token being obeyed and a CA being
+    /// retired.
     pub fn worst_case_chars(&self) -> usize {
         let mut worst = self.clone();
         let token = TokenHash::new("");
         let retired = RetiredCa(URL_SAFE_NO_PAD.encode([0; RETIRED_BYTES]));
         worst.tokens = vec![token.clone(); MAX_TOKENS];
         worst.retired = vec![retired.clone(); MAX_RETIRED];
+        worst.closing = Some(retired.clone());
         worst.pending = Some(Pending { token, ca: retired });
         worst.left = (0..MAX_LEFT)
             .map(|index| {
@@ -310,10 +316,14 @@ impl State {
         }
     }
 
-    /// Takes a CA off the retired ones.
-    pub fn reinstate(&mut self, ca: &Fingerprint) {
-        let ca = RetiredCa::from(ca);
-        self.retired.retain(|retired| *retired != ca);
+    /// Records that a CA is being retired, or that none is.
+    pub fn set_closing(&mut self, ca: Option<&Fingerprint>) {
+        self.closing = ca.map(RetiredCa::from);
+    }
+
+    /// Whether a CA is being retired: an event began to, and did not come to its end.
+    pub fn is_closing(&self, ca: &Fingerprint) -> bool {
+        self.closing.as_ref() == Some(&ca.into())
     }
 
     /// The recorded anchor.
@@ -321,9 +331,18 @@ impl State {
         self.anchor.as_ref()
     }
 
-    /// Records an anchor, or that there is none to record.
-    pub fn set_anchor(&mut self, anchor: Option<AnchorRecord>) {
-        self.anchor = anchor;
+    /// Records an anchor; as a CA in use, it is retired no more.
+    pub fn record_anchor(&mut self, anchor: AnchorRecord) {
+        if let Some(certificate) = anchor.certificate() {
+            let ca = RetiredCa::from(&certificate.fingerprint());
+            self.retired.retain(|retired| *retired != ca);
+        }
+        self.anchor = Some(anchor);
+    }
+
+    /// Forgets the anchor: there is one CA.
+    pub fn forget_anchor(&mut self) {
+        self.anchor = None;
     }
 
     /// Whether an owner is listed.

@@ -4,8 +4,10 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use docker_tls_certgen::machine::real::SystemMint;
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::planner;
+use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
-use docker_tls_certgen::plan::{planner, publication};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
 use docker_tls_certgen::set::rack::{Part, Rack};
@@ -25,8 +27,8 @@ fn decode_and_decide(criterion: &mut Criterion) {
     let spec = make_spec(&json!({}), Occasion::Update);
     criterion.bench_function("decode and decide, deployed RSA set", |bencher| {
         bencher.iter(|| {
-            let found = Found::decode(black_box(&adopted));
-            let plan = planner::plan(&spec, &found, now()).expect("nothing is refused");
+            let assessment = Assessment::of(Found::decode(black_box(&adopted)));
+            let plan = planner::plan(&spec, &assessment, now()).expect("nothing is refused");
             assert!(plan.is_keep(), "{plan}");
         });
     });
@@ -49,10 +51,10 @@ fn rotate(criterion: &mut Criterion) {
 
 /// Reads, decides and issues; what would be stored next.
 fn carry_out(spec: &Spec, stored: &StoredSet) -> StoredSet {
-    let found = Found::decode(stored);
-    let plan = planner::plan(spec, &found, now()).expect("nothing is refused");
-    let writes = publication::writes(&plan, spec, stored, &found, now(), &mut SystemMint);
-    let writes = writes.expect("everything can be issued");
+    let assessment = Assessment::of(Found::decode(stored));
+    let plan = planner::plan(spec, &assessment, now()).expect("nothing is refused");
+    let publication = publication(&plan, spec, stored, &assessment, now(), &mut SystemMint);
+    let writes = publication.expect("everything can be issued").writes;
     assert!(!writes.is_empty(), "{plan}");
     let mut next = stored.clone();
     for write in &writes {

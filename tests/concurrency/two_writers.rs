@@ -61,7 +61,8 @@ fn owned_by_two() -> MemoryStore {
 
 fn previous_ca(store: &MemoryStore) -> Fingerprint {
     let found = Found::decode(&stored_set(&store.set(&rack())));
-    let previous = Assessment::previous_ca(&found);
+    let assessment = Assessment::of(found);
+    let previous = assessment.previous_ca();
     previous.expect("a rotation is open").fingerprint()
 }
 

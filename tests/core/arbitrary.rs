@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::cloudformation::properties::{GetterProperties, unknown_property};
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
-use docker_tls_certgen::plan::publication::{self, PublicationError};
+use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
@@ -240,17 +241,17 @@ proptest! {
     fn whatever_is_stored_gets_a_plan_or_a_refusal_and_a_published_set_is_stable(
         spec in any_spec(), stored in any_stored(), now in any_time(),
     ) {
-        let found = Found::decode(&stored);
-        let plan = match planner::plan(&spec, &found, now) {
+        let assessment = Assessment::of(Found::decode(&stored));
+        let plan = match planner::plan(&spec, &assessment, now) {
             Ok(plan) => plan,
             Err(refusal) => {
                 check_text(&refusal.to_string());
                 return Ok(());
             }
         };
-        check_text(&format!("{plan} {plan:?} {spec:?} {found:?}"));
-        let writes = match publication::writes(&plan, &spec, &stored, &found, now, &mut FreshMint) {
-            Ok(writes) => writes,
+        check_text(&format!("{plan} {plan:?} {spec:?} {assessment:?}"));
+        let writes = match publication(&plan, &spec, &stored, &assessment, now, &mut FreshMint) {
+            Ok(publication) => publication.writes,
             Err(error) => {
                 prop_assert!(!matches!(error, PublicationError::Unstable { .. }), "{plan}: {error}");
                 check_text(&error.to_string());
@@ -262,10 +263,10 @@ proptest! {
         for write in &writes {
             write.apply(&mut after);
             // A crash here is healed by the same event.
-            let crashed = Found::decode(&after);
+            let crashed = Assessment::of(Found::decode(&after));
             if let Ok(plan) = planner::plan(&spec, &crashed, now) {
                 let healed =
-                    publication::writes(&plan, &spec, &after, &crashed, now, &mut FreshMint);
+                    publication(&plan, &spec, &after, &crashed, now, &mut FreshMint);
                 prop_assert!(healed.is_ok(), "{plan} after {:?}: {:?}", write.part, healed.err());
             }
         }

@@ -1,8 +1,9 @@
 //! Events, as far as the core sees them, and carrying them out on a set.
 
 use docker_tls_certgen::pki::authority::Mint;
+use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
-use docker_tls_certgen::plan::publication;
+use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::plan::write::Write;
 use docker_tls_certgen::plan::{Plan, Refusal};
@@ -56,7 +57,7 @@ pub fn make_owner(logical_id: &str) -> Owner {
 
 /// What an event would do to a set.
 pub fn plan(spec: &Spec, stored: &StoredSet, now: OffsetDateTime) -> Result<Plan, Refusal> {
-    planner::plan(spec, &Found::decode(stored), now)
+    planner::plan(spec, &Assessment::of(Found::decode(stored)), now)
 }
 
 /// An event that was carried out.
@@ -75,13 +76,13 @@ pub fn carry_out(
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Done {
-    let found = Found::decode(stored);
-    let plan = match planner::plan(spec, &found, now) {
+    let assessment = Assessment::of(Found::decode(stored));
+    let plan = match planner::plan(spec, &assessment, now) {
         Ok(plan) => plan,
         Err(refusal) => panic!("refused: {refusal}"),
     };
-    let writes = match publication::writes(&plan, spec, stored, &found, now, mint) {
-        Ok(writes) => writes,
+    let writes = match publication(&plan, spec, stored, &assessment, now, mint) {
+        Ok(publication) => publication.writes,
         Err(error) => panic!("{plan}: {error}"),
     };
     assert_eq!(plan.is_keep(), writes.is_empty(), "{plan}");

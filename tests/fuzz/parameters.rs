@@ -10,7 +10,7 @@ mod machine;
 
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
-use docker_tls_certgen::plan::publication::{self, PublicationError};
+use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
@@ -113,7 +113,7 @@ fuzz_target!(|input: Input| {
     if let Some(token) = input.token {
         properties["RotationToken"] = Value::from(token);
     }
-    if let Some(previous) = Assessment::previous_ca(&found).filter(|_| input.retires_previous) {
+    if let Some(previous) = assessment.previous_ca().filter(|_| input.retires_previous) {
         properties["RetiredCA"] = Value::from(previous.fingerprint().to_string());
     }
     let spec = Spec {
@@ -128,13 +128,13 @@ fuzz_target!(|input: Input| {
         sent_at: None,
     };
     let now = time_at(EPOCH) + time::Duration::days(input.days.into());
-    let Ok(plan) = planner::plan(&spec, &found, now) else {
+    let Ok(plan) = planner::plan(&spec, &assessment, now) else {
         return;
     };
     let chance = Chance::of("fuzz");
     let mut mint = ChanceMint(&chance);
-    match publication::writes(&plan, &spec, &stored, &found, now, &mut mint) {
-        Ok(writes) => assert_eq!(plan.is_keep(), writes.is_empty()),
+    match publication(&plan, &spec, &stored, &assessment, now, &mut mint) {
+        Ok(publication) => assert_eq!(plan.is_keep(), publication.writes.is_empty()),
         Err(PublicationError::Unstable { next }) => panic!("{next}"),
         Err(_) => {}
     }

@@ -2,7 +2,7 @@
 
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
-use docker_tls_certgen::plan::publication::{self, PublicationError};
+use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{MAX_VALUE_CHARS, StoredSet};
@@ -58,7 +58,8 @@ fn a_state_with_all_lists_full_and_an_rsa_anchor_fits_its_parameter() {
     for number in 0..=20 {
         template = change(&template, "RotationToken", number.into(), &mut stored);
         if number < 20 {
-            let previous = Assessment::previous_ca(&Found::decode(&stored));
+            let assessment = Assessment::of(Found::decode(&stored));
+            let previous = assessment.previous_ca();
             let previous = previous.expect("a rotation is open").fingerprint();
             template = change(
                 &template,
@@ -91,10 +92,10 @@ fn too_many_names_are_an_error_before_anything_is_written() {
     let name = |number| format!("host-{number:03}.a-rather-long-domain.example");
     let names: Vec<String> = (0..60).map(name).collect();
     let stored = make_own_with(&json!({}));
-    let found = Found::decode(&stored);
+    let assessment = Assessment::of(Found::decode(&stored));
     let spec = make_update(&json!({ "SubjectAlternativeNames": names }));
-    let plan = planner::plan(&spec, &found, NOW).expect("names are no reason to refuse");
-    let error = publication::writes(&plan, &spec, &stored, &found, NOW, &mut FreshMint);
+    let plan = planner::plan(&spec, &assessment, NOW).expect("names are no reason to refuse");
+    let error = publication(&plan, &spec, &stored, &assessment, NOW, &mut FreshMint);
     let error = error.expect_err("it does not fit");
     let is_expected = matches!(
         error,
@@ -119,10 +120,13 @@ fn too_many_owners_are_an_error_before_anything_is_written() {
             owner: make_owner(&format!("Owner{number}")),
             ..make_adoption(&json!({}))
         };
-        let found = Found::decode(&stored);
-        let plan = planner::plan(&spec, &found, NOW).expect("owners are no reason to refuse");
-        match publication::writes(&plan, &spec, &stored, &found, NOW, &mut FreshMint) {
-            Ok(writes) => writes.iter().for_each(|write| write.apply(&mut stored)),
+        let assessment = Assessment::of(Found::decode(&stored));
+        let plan = planner::plan(&spec, &assessment, NOW).expect("owners are no reason to refuse");
+        match publication(&plan, &spec, &stored, &assessment, NOW, &mut FreshMint) {
+            Ok(publication) => publication
+                .writes
+                .iter()
+                .for_each(|write| write.apply(&mut stored)),
             Err(error) => {
                 let is_expected = matches!(
                     error,

@@ -54,6 +54,15 @@ impl Catalog {
         self.archive.id_with(id, part, value)
     }
 
+    /// The number of a set that has its published parts from another one.
+    pub fn set_with_published(&mut self, id: SetId, published: SetId) -> SetId {
+        let from = self.archive.set(published);
+        Part::PUBLISHED.into_iter().fold(id, |id, part| {
+            let value = from.value(part).map(StoredValue::text);
+            self.archive.id_with(id, part, value)
+        })
+    }
+
     /// The stored set with that number.
     pub fn set(&self, id: SetId) -> Arc<Set> {
         self.archive.set(id)

@@ -1,6 +1,7 @@
 //! One moment of the model: what is stored, what time it is, and who must still connect to whom.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use docker_tls_certgen::pki::certificate::Fingerprint;
 use docker_tls_certgen::set::rack::Part;
@@ -59,6 +60,10 @@ impl Template {
             Event::NoOp => return Some(self.clone()),
             Event::NewToken => wish.token = wish.token.max(self.former.token) + 1,
             Event::Close => wish.retired = Some(reading.previous_ca.clone()?),
+            Event::CloseAndRotate => {
+                wish.retired = Some(reading.previous_ca.clone()?);
+                wish.token = wish.token.max(self.former.token) + 1;
+            }
             Event::CloseTooEarly if reading.previous_ca.is_some() => return None,
             Event::CloseTooEarly => wish.retired = Some(reading.current_ca.clone()?),
         }
@@ -85,6 +90,15 @@ pub enum CutOffs<'a> {
     KnowingOnly(&'a Fingerprint, Option<ListId>),
 }
 
+/// What was published, and who had read it.
+#[derive(PartialEq, Eq, Hash)]
+pub struct Published {
+    set: SetId,
+    tainted: BTreeSet<Part>,
+    bundles: BTreeSet<ListId>,
+    chains: BTreeSet<ListId>,
+}
+
 /// One moment.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Moment {
@@ -102,9 +116,32 @@ pub struct Moment {
     pub bundles: BTreeSet<ListId>,
     /// The chains that somebody read, with the key that belongs to it, who must still connect to everybody.
     pub chains: BTreeSet<ListId>,
+    /// A copy of what there was before the latest close.
+    pub copy: Option<Arc<Published>>,
 }
 
 impl Moment {
+    /// Somebody copies what is published, and all who read it.
+    pub fn published(&self) -> Published {
+        Published {
+            set: self.set,
+            tainted: self.tainted.clone(),
+            bundles: self.bundles.clone(),
+            chains: self.chains.clone(),
+        }
+    }
+
+    /// Puts the copy back, and those who run from it; the state alone stays as it is. Gives the set that was copied, too.
+    pub fn put_back(&self, catalog: &mut Catalog) -> Option<(Self, SetId)> {
+        let copy = self.copy.as_ref()?;
+        let mut next = self.clone();
+        next.set = catalog.set_with_published(self.set, copy.set);
+        next.tainted.clone_from(&copy.tainted);
+        next.bundles.clone_from(&copy.bundles);
+        next.chains.clone_from(&copy.chains);
+        Some((next, copy.set))
+    }
+
     /// Somebody reads what can be read.
     pub fn read(&mut self, reading: &Reading, catalog: &mut Catalog) {
         let is_published = |part| !self.tainted.contains(&part);

@@ -1,7 +1,7 @@
 //! What one event does to one set.
 
 use docker_tls_certgen::pki::undecodable::Undecodable;
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::assessment::{Assessment, Cause};
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::plan::{CutOff, Plan, Refusal};
@@ -55,7 +55,7 @@ pub fn check_spoilt_is_as_good_as_lost(
         for part in parts {
             spoil(&mut found, *part);
         }
-        let instead = planner::plan(spec, &found, now);
+        let instead = planner::plan(spec, &Assessment::of(found), now);
         let (instead, planned) = (without_causes(&instead), without_causes(planned));
         assert_eq!(instead, planned, "{parts:?} spoilt, not lost");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::set::decoded::Found;
@@ -48,14 +48,14 @@ impl Reading {
         let ca_private_key = found.ca_key.as_ref().ok();
         let ca_key = ca_private_key.map(|key| catalog.key_id(key.public_key()));
 
-        let recorded = found.state.as_ref().ok();
-        let recorded = recorded.and_then(|state| state.anchor()?.certificate());
+        // Where the operator said that nothing is left which knows only that CA, it takes more than a bundle to tell of it.
+        let state = found.state.as_ref().ok();
+        let is_retired =
+            |ca: &CaCertificate| state.is_some_and(|state| state.has_retired(&ca.fingerprint()));
+        let recorded = found.recorded_anchor().filter(|ca| !is_retired(ca));
         let recorded = recorded.map(|ca| catalog.key_id(ca.public_key()));
         let mut traces: Keys = recorded.into_iter().chain(ca_key).collect();
-        let authorities = found
-            .ca_cert
-            .as_ref()
-            .map_or(&[][..], TrustBundle::authorities);
+        let authorities = found.bundled();
         let bundled: Vec<KeyId> = authorities
             .iter()
             .map(|ca| catalog.key_id(ca.public_key()))
@@ -66,7 +66,8 @@ impl Reading {
                 && leaf.is_some_and(|leaf| leaf.is_signed_by(key.public_key()))
         });
         if !is_others {
-            traces.extend(&bundled);
+            let kept = bundled.iter().zip(authorities);
+            traces.extend(kept.filter(|(_, ca)| !is_retired(ca)).map(|(key, _)| *key));
         }
         let issuers = chain.map_or(Keys::new(), |chain| catalog.keys_of_issuers_of(chain));
         let used = traces.iter().chain(&issuers).chain(&bundled);
@@ -81,7 +82,9 @@ impl Reading {
             traces,
             issuers,
             ca_key,
-            previous_ca: Assessment::previous_ca(found).map(|ca| ca.fingerprint().to_string()),
+            previous_ca: Assessment::of(found.clone())
+                .previous_ca()
+                .map(|ca| ca.fingerprint().to_string()),
             current_ca: current_ca.map(|ca| ca.fingerprint().to_string()),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use docker_tls_certgen::pki::certificate::Fingerprint;
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::assessment::{Assessment, Cause};
 use docker_tls_certgen::plan::planner;
-use docker_tls_certgen::plan::publication;
+use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::write::Write;
 use docker_tls_certgen::plan::{CutOff, Refusal};
 use docker_tls_certgen::set::rack::Part;
@@ -145,6 +145,7 @@ impl Search<'_> {
             template: Template::default(),
             bundles: BTreeSet::new(),
             chains: BTreeSet::new(),
+            copy: None,
         };
         moment.read(&self.reading(set), &mut self.known().catalog);
         moment
@@ -205,7 +206,7 @@ impl Search<'_> {
         reached
     }
 
-    /// What damage and time lead to.
+    /// What damage, time and a copy that is put back lead to.
     fn suffer(&self, from: Place<'_>, reading: &Reading, reached: &mut Vec<(Moment, Step)>) {
         let moment = from.moment();
         let prospects = self.prospects(moment.set);
@@ -235,6 +236,14 @@ impl Search<'_> {
                 next.forget_expired(catalog);
                 reached.push((next, Step::Wait(*wait)));
             }
+        }
+        let put_back = moment.put_back(&mut self.known().catalog);
+        if let Some((mut next, copied)) = put_back {
+            let (then, seen) = (self.reading(copied), self.reading(next.set));
+            let catalog = &mut self.known().catalog;
+            next.forget_untraceable(&then, moment.now, &seen, catalog);
+            next.forget_expired(catalog);
+            reached.push((next, Step::PutBack));
         }
         for (next, step) in reached {
             self.check(next, from, *step, "what happened");
@@ -267,6 +276,7 @@ impl Search<'_> {
                 return vec![(next, whole)];
             }
         };
+        let copy = done.closes.then(|| Arc::new(next.published()));
         self.take_word(&mut next, done, from, whole);
         let mut reached = Vec::new();
         for writes in 0..=done.sets.len() {
@@ -288,6 +298,9 @@ impl Search<'_> {
             }
             if is_whole || writes >= self.reach.first_crash {
                 let mut moment = next.clone();
+                if is_whole && copy.is_some() {
+                    moment.copy.clone_from(&copy);
+                }
                 moment.template.failed = !is_whole && event != Event::NoOp;
                 reached.push((moment, step));
             }
@@ -394,9 +407,9 @@ impl Search<'_> {
         let now = OffsetDateTime::from_unix_timestamp(*now).expect("a time that X.509 can hold");
         let before = self.known().catalog.set(*set);
         let spec = make_change(&self.properties(old), &self.properties(wish));
-        let found = before.found();
-        let plan = planner::plan(&spec, &found, now);
-        check_spoilt_is_as_good_as_lost(&plan, &spec, &found, now);
+        let assessment = Assessment::of(before.found());
+        let plan = planner::plan(&spec, &assessment, now);
+        check_spoilt_is_as_good_as_lost(&plan, &spec, &assessment.found, now);
         let plan = match plan {
             Ok(plan) => plan,
             Err(refusal) => return Outcome::Refused(refusal),
@@ -406,9 +419,9 @@ impl Search<'_> {
         let pending = Some(state).filter(|state| state.contains("pending"));
         let salt = format!("{now} {fresh:?} {pending:?}");
         let mut mint = PoolMint::with_keys(fresh.clone(), &salt);
-        let writes = publication::writes(&plan, &spec, &before.stored(), &found, now, &mut mint);
-        let mut writes = match writes {
-            Ok(writes) => writes,
+        let stored = before.stored();
+        let mut writes = match publication(&plan, &spec, &stored, &assessment, now, &mut mint) {
+            Ok(publication) => publication.writes,
             Err(error) => return Outcome::Failed(format!("{}: {error}", summary(&plan))),
         };
         let catalog = &mut self.known().catalog;

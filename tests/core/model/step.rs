@@ -21,6 +21,8 @@ pub enum Step {
     Damage(Damage),
     /// Time passes.
     Wait(Wait),
+    /// The published values of before the latest close are put back, and what ran then runs again.
+    PutBack,
     /// CloudFormation sends an Update.
     Event(Event, Extent),
 }
@@ -100,7 +102,9 @@ impl Damage {
             (Self::DropFirst, [_, left]) | (Self::DropSecond, [left, _]) => bundle_of([left]),
             (Self::DropCross, _) => {
                 let chain = found.cert.as_ref().ok()?;
-                CertificateChain::encode(chain.leaf(), None).to_string()
+                CertificateChain::new(chain.leaf().clone(), None)
+                    .encode()
+                    .to_string()
             }
             _ => return None,
         };
@@ -190,6 +194,8 @@ pub enum Event {
     NewToken,
     /// `RetiredCA`, to the previous CA's fingerprint.
     Close,
+    /// `RetiredCA` to the previous CA's fingerprint, and `RotationToken` to a value not seen before.
+    CloseAndRotate,
     /// `RetiredCA`, to the current CA's fingerprint, too early.
     CloseTooEarly,
     /// Everything back to what it was before the last change.
@@ -198,12 +204,13 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoOp,
         Self::Again,
         Self::Twice,
         Self::NewToken,
         Self::Close,
+        Self::CloseAndRotate,
         Self::CloseTooEarly,
         Self::SetBack,
     ];
@@ -223,6 +230,7 @@ impl fmt::Display for Step {
         match self {
             Self::Damage(damage) => write!(f, "{damage:?}"),
             Self::Wait(wait) => write!(f, "{wait:?}"),
+            Self::PutBack => f.write_str("PutBack"),
             Self::Event(event, Extent::Whole) => write!(f, "{event:?}"),
             Self::Event(event, Extent::CrashAfter(writes)) => {
                 write!(f, "{event:?} that crashes after write {writes}")

@@ -82,7 +82,10 @@ fn make_set(authority: CaCertificate, ca_key: &PrivateKey, key: &PrivateKey) -> 
     for (part, value) in [
         (Part::CaCert, TrustBundle::encode(&[authority])),
         (Part::CaKey, ca_key.encode()),
-        (Part::Cert, CertificateChain::encode(&leaf, None)),
+        (
+            Part::Cert,
+            CertificateChain::new(leaf.clone(), None).encode(),
+        ),
         (Part::Key, key.encode()),
     ] {
         set_value(&mut stored, part, &value);
@@ -152,8 +155,9 @@ fn beside_one_that_was_made_again_the_attributes_show_the_ca_certificate_that_is
     assert!(bundle[1].not_after() > bundle[0].not_after());
     set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
     check_kept(&make_plain(), &stored, NOW);
-    let shown = Assessment::current_ca_certificate(&Found::decode(&stored));
-    assert_eq!(shown.as_ref(), Some(&bundle[0]));
+    let assessment = Assessment::of(Found::decode(&stored));
+    let shown = assessment.current_ca_certificate();
+    assert_eq!(shown, Some(&bundle[0]));
     let inspection = Inspection::of(&make_plain(), &stored, NOW);
     let fingerprint = bundle[0].fingerprint().to_string();
     assert_eq!(inspection.current_ca, Some(fingerprint));

@@ -109,7 +109,8 @@ fn a_cross_certificate_that_is_lost_is_put_back_behind_the_same_end_entity_certi
     let rotated = make_rotated(before.clone(), &["a"]);
     let mut stored = rotated.clone();
     let chain = CertificateChain::decode(crate::store::value(&stored, Part::Cert));
-    let leaf_alone = CertificateChain::encode(chain.expect("the chain is good").leaf(), None);
+    let leaf_alone =
+        CertificateChain::new(chain.expect("the chain is good").leaf().clone(), None).encode();
     set_value(&mut stored, Part::Cert, &leaf_alone);
     check_refuses(&before, &stored, NOW);
     let found = effect(&make_plain(), &mut stored, NOW);
@@ -130,7 +131,8 @@ fn without_a_state_the_anchor_is_the_ca_of_the_bundle_that_the_chain_leads_to() 
     let before = make_deployed();
     let mut stored = make_rotated(before.clone(), &["a"]);
     stored.remove(&Part::State);
-    let previous = Assessment::previous_ca(&Found::decode(&stored));
+    let assessment = Assessment::of(Found::decode(&stored));
+    let previous = assessment.previous_ca();
     assert_eq!(
         previous.map(|ca| ca.fingerprint()),
         Some(fingerprint(&before, 0))
@@ -233,7 +235,8 @@ fn a_ca_that_is_left_out_because_nothing_tells_that_it_was_the_anchor_is_cut_off
     stored.remove(&Part::State);
     stored.remove(&Part::CaKey);
     let chain = CertificateChain::decode(crate::store::value(&stored, Part::Cert));
-    let leaf_alone = CertificateChain::encode(chain.expect("the chain is good").leaf(), None);
+    let leaf_alone =
+        CertificateChain::new(chain.expect("the chain is good").leaf().clone(), None).encode();
     set_value(&mut stored, Part::Cert, &leaf_alone);
     let found = effect(&make_plain(), &mut stored, NOW);
     let cut_off = CutOff::KnowingOnly {

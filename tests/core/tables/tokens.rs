@@ -1,8 +1,8 @@
 //! `RotationToken`: a word not seen before rotates the CA once, and no word does it twice.
 
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::assessment::{Assessment, Cause};
 use docker_tls_certgen::plan::planner;
-use docker_tls_certgen::plan::publication;
+use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::{Action, CutOff, Refusal};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
@@ -126,10 +126,10 @@ fn a_token_is_refused_while_the_open_rotations_anchor_is_within_the_renewal_wind
 fn a_token_counts_as_seen_once_the_leaf_of_the_ca_that_was_made_for_it_is_published() {
     let before = make_deployed();
     let spec = make_token("a");
-    let found = Found::decode(&before);
-    let plan = planner::plan(&spec, &found, NOW).expect("a token is obeyed");
-    let writes = publication::writes(&plan, &spec, &before, &found, NOW, &mut FreshMint);
-    let writes = writes.expect("everything fits");
+    let assessment = Assessment::of(Found::decode(&before));
+    let plan = planner::plan(&spec, &assessment, NOW).expect("a token is obeyed");
+    let publication = publication(&plan, &spec, &before, &assessment, NOW, &mut FreshMint);
+    let writes = publication.expect("everything fits").writes;
     let mut stored = before;
     for (count, write) in (1..).zip(&writes) {
         write.apply(&mut stored);

@@ -1,0 +1,102 @@
+//! What the state remembers of a plan.
+
+use crate::pki::certificate::Fingerprint;
+use crate::plan::decision::Case;
+use crate::plan::spec::Occasion;
+use crate::plan::{
+    Action, AnchorPlan, AnchorRecordPlan, CaPlan, PairPlan, Plan, Refusal, StatePlan, TokenPlan,
+};
+use crate::set::flaw::Flaw;
+use crate::set::state::{AnchorRecord, State};
+
+/// Adds to a plan for certificates and keys what the state records of it.
+pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Result<Plan, Refusal> {
+    let (spec, found) = (case.spec, &case.assessment.found);
+    let anchor = anchor_record(case, &plan);
+    let mut state = case.state.clone();
+    // Without a state, nothing tells that the former token was seen, and a rollback would bring it back.
+    if found.state.is_err()
+        && plan.publishes()
+        && let Some(former) = &spec.old.rotation_token
+    {
+        state.see(former.clone());
+    }
+    let changes_record = match &anchor {
+        AnchorRecordPlan::Keep => false,
+        AnchorRecordPlan::Clear => state.anchor().is_some(),
+        _ => true,
+    };
+    let is_new = match &found.state {
+        Ok(known) => *known != state,
+        Err(_) => spec.occasion == Occasion::Adoption || state != State::of_a_former_owner(),
+    };
+    let mut writes_state =
+        is_new || changes_record || token != TokenPlan::None || settles(case, &plan);
+    if writes_state && matches!(found.state, Err(Flaw::LaterState)) {
+        let is_quiet = plan.action == Action::Keep && token == TokenPlan::None;
+        if !is_quiet || spec.occasion == Occasion::Adoption {
+            return Err(Refusal::LaterState);
+        }
+        // Properties that stay in a template must not fail an update that changes nothing else.
+        writes_state = false;
+    }
+    if writes_state {
+        for stale in stale_words(case) {
+            state.retire(&stale);
+        }
+        if plan.action == Action::Keep {
+            plan.action = Action::Record;
+        }
+        plan.state = StatePlan::Write {
+            state,
+            closing: case.closed.as_ref().map(|closed| closed.fingerprint()),
+            token,
+            anchor,
+        };
+    }
+    if !plan.is_keep() && spec.is_late_duplicate(&found.state) {
+        return Err(Refusal::LateDuplicate);
+    }
+    Ok(plan)
+}
+
+/// What is recorded of the anchor once a plan is carried out.
+fn anchor_record(case: &Case<'_>, plan: &Plan) -> AnchorRecordPlan {
+    if !plan.publishes() {
+        return AnchorRecordPlan::Keep;
+    }
+    match &plan.anchor {
+        AnchorPlan::Other(authority) => {
+            let recorded = case.state.anchor().and_then(AnchorRecord::certificate);
+            if recorded.as_ref() == Some(authority)
+                && !case.state.has_retired(&authority.fingerprint())
+            {
+                return AnchorRecordPlan::Keep;
+            }
+            let key = case.anchor_key(authority);
+            AnchorRecordPlan::Record(AnchorRecord::new(authority, key.as_ref()))
+        }
+        AnchorPlan::Former(former) => AnchorRecordPlan::RecordFormer(former.key.clone()),
+        AnchorPlan::Current if plan.also_trusted.is_some() => AnchorRecordPlan::RecordCurrent,
+        AnchorPlan::Current => AnchorRecordPlan::Clear,
+    }
+}
+
+/// Whether a token that was being obeyed is seen now, for its CA issues the published leaf at last.
+fn settles(case: &Case<'_>, plan: &Plan) -> bool {
+    match (&plan.ca, &plan.pair) {
+        (CaPlan::Keep(current), PairPlan::Issue { .. }) => {
+            let current = current.certificate();
+            current.is_some_and(|ca| case.state.is_pending_for(&ca.fingerprint()))
+        }
+        _ => false,
+    }
+}
+
+/// What `RetiredCA` says or said before, where it names nothing that is stored. It is remembered when the state is written
+/// anyway, so that it stands in the way neither of the next rotation nor of a rollback.
+fn stale_words(case: &Case<'_>) -> impl Iterator<Item = Fingerprint> {
+    let words = [case.spec.old.retired_ca, case.spec.properties.retired_ca];
+    let words = words.into_iter().flatten();
+    words.filter(|word| !case.assessment.knows(word))
+}
