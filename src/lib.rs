@@ -12,9 +12,10 @@
 //!     cloudformation::properties  parsed, every error naming property, value and expectation
 //!     function::generator   reads the set; while there is something to do: claims, reads again, writes in order
 //!       set::decoded          the parameters decoded                      ┐
-//!       plan::assessment      current CA, anchor, flaws of the pair       │ the pure core:
-//!       plan::decision        what changes, why, who is cut off           │ no clock, no store,
-//!       plan::planner         all of that, and what is recorded           │ no network
+//!       plan::assessment      current CA, anchor, retired CAs              │
+//!       plan::planner         what the event's word and token mean        │ the pure core:
+//!         plan::decision      what changes, why, who is cut off           │ no clock, no store,
+//!         plan::recording     what the state remembers of it              │ no network
 //!       plan::issuance        what is issued                              │
 //!       plan::publication     what is written, in which order             ┘
 //!     function::getter      reads one published parameter

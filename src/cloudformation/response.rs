@@ -187,14 +187,14 @@ impl Response {
 }
 
 /// Whether the generator's SUCCESS for this rack would fit into a body, and its id into an id.
-pub fn generator_fits(event: &Event, rack: &Rack) -> bool {
+pub(crate) fn generator_fits(event: &Event, rack: &Rack) -> bool {
     let data = Data::Generator(GeneratorData::longest(rack));
     let longest = Response::success(event, rack.hex().to_owned(), Some(data));
     rack.hex().len() <= MAX_PHYSICAL_ID_BYTES && longest.body().len() <= MAX_BODY_BYTES
 }
 
 /// How many bytes of a value a getter's response has room for, whatever stack and resource the getter is in.
-pub fn getter_room_bytes(rack: &Rack) -> usize {
+pub(crate) fn getter_room_bytes(rack: &Rack) -> usize {
     let longest = Response {
         status: Status::Success,
         reason: None,
@@ -211,7 +211,7 @@ pub fn getter_room_bytes(rack: &Rack) -> usize {
 }
 
 /// The id of a resource that could not be created: it owns nothing, so its Delete takes nothing away.
-pub fn not_created_id(event: &Event, rack: Option<&Rack>) -> String {
+pub(crate) fn not_created_id(event: &Event, rack: Option<&Rack>) -> String {
     let id = match rack {
         Some(rack) => format!("not-created-{}", rack.hex()),
         None => format!("not-created-{}", event.request_id),

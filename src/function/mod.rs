@@ -1,8 +1,8 @@
 //! The Lambda function: it takes an event, has it handled, and delivers the answer.
 
 pub mod delivery;
-pub mod generator;
-pub mod getter;
+pub(crate) mod generator;
+pub(crate) mod getter;
 pub mod handler;
 pub mod lambda;
-pub mod logging;
+pub(crate) mod logging;

@@ -44,7 +44,7 @@ impl Tls {
     }
 
     /// A client for responses: it follows no redirect, and no proxy of the environment gets to see anything.
-    pub fn response_client(&self) -> Result<Client, ClientError> {
+    pub(crate) fn response_client(&self) -> Result<Client, ClientError> {
         self.build(Client::builder().no_proxy())
     }
 
@@ -124,7 +124,7 @@ fn of_connection(error: reqwest::Error) -> ConnectorError {
 }
 
 /// An error with its causes, for reqwest's own text says only that sending failed.
-pub fn chain_of(error: &dyn Error) -> String {
+pub(crate) fn chain_of(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -114,7 +114,7 @@ impl<'a> CertificateAuthority<'a> {
     }
 
     /// Writes a lost CA certificate again: same key, same name, same key identifier.
-    pub fn reissue(
+    pub(crate) fn reissue(
         lost: &LostCertificate,
         key: &'a PrivateKey,
         validity: Duration,
@@ -143,7 +143,7 @@ impl<'a> CertificateAuthority<'a> {
     /// Signs another CA's name and key, so that whoever trusts this CA trusts what that one issues.
     ///
     /// The cross-certificate ends with the first of the two.
-    pub fn cross_sign(
+    pub(crate) fn cross_sign(
         &self,
         other: &CaCertificate,
         now: OffsetDateTime,

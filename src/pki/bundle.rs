@@ -15,7 +15,7 @@ pub struct TrustBundle {
 
 impl TrustBundle {
     /// The most CA certificates that a bundle is ever written with: the current CA and the anchor.
-    pub const MAX_AUTHORITIES: usize = 2;
+    pub(crate) const MAX_AUTHORITIES: usize = 2;
 
     /// Reads a bundle block by block: what is garbage, a duplicate, no CA, or a root that its own
     /// key did not sign is skipped, and the order means nothing.
@@ -91,7 +91,7 @@ impl TrustBundle {
 }
 
 /// Of the CA certificates of one key, the one that lasts longest.
-pub fn longest_lasting<'a>(
+pub(crate) fn longest_lasting<'a>(
     authorities: impl Iterator<Item = &'a CaCertificate>,
     public_key: &[u8],
 ) -> Option<&'a CaCertificate> {

@@ -17,7 +17,7 @@ use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::undecodable::Undecodable;
 
 /// The PEM label of a certificate; Go takes no other for one.
-pub const LABEL: &str = "CERTIFICATE";
+pub(crate) const LABEL: &str = "CERTIFICATE";
 
 /// The shortest RSA keys whose signatures aws-lc-rs checks.
 const MIN_RSA_BITS: usize = 2048;
@@ -213,7 +213,7 @@ impl Certificate {
     }
 
     /// The key identifier of its authority key identifier, if it has one.
-    pub fn authority_key_id(&self) -> Option<&[u8]> {
+    pub(crate) fn authority_key_id(&self) -> Option<&[u8]> {
         self.0.authority_key_id.as_deref()
     }
 

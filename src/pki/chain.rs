@@ -96,7 +96,7 @@ impl CertificateChain {
 
     /// How many certificates stand between the end entity and this CA: 0 where the CA issued it directly, `None`
     /// where no path leads there. Dates are not looked at.
-    pub fn distance_to(&self, authority: &CaCertificate) -> Option<usize> {
+    pub(crate) fn distance_to(&self, authority: &CaCertificate) -> Option<usize> {
         let mut reached: Vec<&Certificate> = vec![&self.leaf];
         // Each round either reaches a cross-certificate that was not reached before, or ends the search.
         for distance in 0..=self.crosses.len() {
@@ -114,7 +114,7 @@ impl CertificateChain {
     }
 
     /// Whether a path of names and signatures leads to this CA.
-    pub fn leads_to(&self, authority: &CaCertificate) -> bool {
+    pub(crate) fn leads_to(&self, authority: &CaCertificate) -> bool {
         self.distance_to(authority).is_some()
     }
 }

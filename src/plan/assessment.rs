@@ -5,132 +5,18 @@
 //! the order of a bundle.
 
 use std::cmp::Reverse;
-use std::fmt;
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::authority::LostCertificate;
 use crate::pki::bundle;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
+use crate::plan::cause::Cause;
+use crate::plan::spec::Spec;
 use crate::set::decoded::Found;
-use crate::set::flaw::Flaw;
 use crate::set::rack::Part;
-
-/// Something that was found and that a plan acts on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Nothing of the set exists.
-    NothingStored,
-    /// A part is of no use by itself.
-    Flawed {
-        /// The part.
-        part: Part,
-        /// What is wrong with it.
-        flaw: Flaw,
-    },
-    /// A certificate's validity has ended.
-    Expired {
-        /// The part that holds it.
-        part: Part,
-        /// Its last second.
-        not_after: OffsetDateTime,
-    },
-    /// A certificate is within the renewal window.
-    Expiring {
-        /// The part that holds it.
-        part: Part,
-        /// Its last second.
-        not_after: OffsetDateTime,
-        /// The renewal window.
-        renew_before: Duration,
-    },
-    /// The CA key loads, but no CA certificate of the bundle has it.
-    ForeignCaKey,
-    /// The CA key's certificate has another name than the one under which that key issued the end-entity certificate.
-    OtherCaName,
-    /// The key and the end-entity certificate do not belong together.
-    KeyMismatch,
-    /// No path leads from the end-entity certificate to the anchor.
-    NotLeadingTo {
-        /// The anchor.
-        anchor: Fingerprint,
-    },
-    /// No CA of the set has issued the end-entity certificate.
-    NotIssuedBySet,
-    /// A name that the properties ask for is not in the end-entity certificate.
-    NameNotCovered {
-        /// The first such name.
-        name: SubjectAlternativeName,
-    },
-    /// The bundle or the chain has a block that cannot be used, or two blocks on one line.
-    NotIntact {
-        /// The part.
-        part: Part,
-    },
-    /// A CA that belongs into the bundle is not in it.
-    BundleLacks {
-        /// That CA.
-        authority: Fingerprint,
-    },
-    /// A retired CA is still in the bundle.
-    BundleHasRetired {
-        /// That CA.
-        authority: Fingerprint,
-    },
-    /// A `RotationToken` that was not seen before.
-    NewToken,
-    /// `RetiredCA` names the previous CA.
-    Retired {
-        /// The previous CA.
-        authority: Fingerprint,
-    },
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NothingStored => f.write_str("nothing is stored yet"),
-            Self::Flawed { part, flaw } => write!(f, "the {part} {flaw}"),
-            Self::Expired { part, not_after } => {
-                write!(f, "the {part} expired on {}", not_after.date())
-            }
-            Self::Expiring {
-                part,
-                not_after,
-                renew_before,
-            } => write!(
-                f,
-                "the {part} expires on {}, within {} days",
-                not_after.date(),
-                renew_before.whole_days()
-            ),
-            Self::ForeignCaKey => f.write_str("the CA key belongs to no CA certificate of the set"),
-            Self::OtherCaName => f.write_str(
-                "the CA certificate has another name than the issuer of the certificate that its key signed",
-            ),
-            Self::KeyMismatch => f.write_str("the key does not belong to the certificate"),
-            Self::NotLeadingTo { anchor } => {
-                write!(f, "the certificate does not lead to the anchor CA {anchor}")
-            }
-            Self::NotIssuedBySet => f.write_str("the certificate was issued by no CA of the set"),
-            Self::NameNotCovered { name } => write!(f, "the certificate does not cover {name}"),
-            Self::NotIntact { part } => {
-                write!(f, "the {part} has a block that is of no use, or two on one line")
-            }
-            Self::BundleLacks { authority } => {
-                write!(f, "the trust bundle lacks the CA {authority}")
-            }
-            Self::BundleHasRetired { authority } => {
-                write!(f, "the trust bundle has the retired CA {authority}")
-            }
-            Self::NewToken => f.write_str("RotationToken has a new value"),
-            Self::Retired { authority } => write!(f, "RetiredCA names the previous CA {authority}"),
-        }
-    }
-}
 
 /// The CA that the CA key belongs to.
 #[derive(Clone, Debug)]
@@ -191,8 +77,6 @@ pub struct Assessment {
     others: Vec<CaCertificate>,
     /// The CAs of the bundle and of the record that are trusted no more.
     retired: Vec<CaCertificate>,
-    /// The CA that an earlier event began to retire.
-    closing: Option<CaCertificate>,
 }
 
 impl Assessment {
@@ -203,7 +87,6 @@ impl Assessment {
         let retired = retired(&found, recorded.as_ref(), current.as_ref());
         Self {
             others: other_anchors(&found, recorded.as_ref(), current.as_ref(), &retired),
-            closing: closing(&found, &retired),
             found,
             current,
             retired,
@@ -223,7 +106,9 @@ impl Assessment {
 
     /// The CA that an earlier event began to retire, and did not come to an end with.
     pub(crate) fn closing(&self) -> Option<&CaCertificate> {
-        self.closing.as_ref()
+        let state = self.found.state.as_ref().ok()?;
+        let mut retired = self.retired.iter();
+        retired.find(|ca| state.is_closing(&ca.fingerprint()))
     }
 
     /// Rule 2 of docs/rotation.md: the anchor, if no CA of this key is trusted any more; `None` where no CA can be made
@@ -241,31 +126,16 @@ impl Assessment {
         }
     }
 
-    /// The CA certificates of the bundle, each once.
-    pub(crate) fn bundled(&self) -> &[CaCertificate] {
-        self.found.bundled()
-    }
-
     /// Whether a CA with this fingerprint is stored: in the bundle, or in the state's record.
     pub(crate) fn knows(&self, authority: &Fingerprint) -> bool {
         let recorded = self.found.recorded_anchor();
-        let mut known = self.bundled().iter().chain(&recorded);
+        let mut known = self.found.bundled().iter().chain(&recorded);
         known.any(|ca| ca.fingerprint() == *authority)
     }
 
     /// Rule 4 of docs/rotation.md: whether a CA of the bundle is trusted no more.
     pub(crate) fn is_retired(&self, authority: &CaCertificate) -> bool {
         self.retired.contains(authority)
-    }
-
-    /// What is wrong with the published pair by itself, wherever it leads; nothing if it is good.
-    pub(crate) fn pair_flaws(
-        &self,
-        names: Option<&[SubjectAlternativeName]>,
-        renew_before: Duration,
-        now: OffsetDateTime,
-    ) -> Vec<Cause> {
-        pair_flaws(&self.found, names, renew_before, now)
     }
 
     /// Whether the stored chain leads to the anchor.
@@ -283,6 +153,31 @@ impl Assessment {
         }
     }
 
+    /// What is wrong with the published pair by itself, wherever it leads; nothing if it is good.
+    pub(crate) fn pair_causes(&self, spec: &Spec, now: OffsetDateTime) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        match &self.found.cert {
+            Err(flaw) => causes.push(Cause::flawed(Part::Cert, *flaw)),
+            Ok(chain) => {
+                let leaf = chain.leaf();
+                causes.extend(Cause::of_end(Part::Cert, leaf, spec, now));
+                if let Ok(key) = &self.found.key
+                    && key.public_key() != leaf.public_key()
+                {
+                    causes.push(Cause::KeyMismatch);
+                }
+                let covered = leaf.alternative_names();
+                let mut names = spec.properties.alternative_names.iter().flatten();
+                let lacking = names.find(|name| !covered.contains(name));
+                causes.extend(lacking.map(|name| Cause::NameNotCovered { name: name.clone() }));
+            }
+        }
+        if let Err(flaw) = &self.found.key {
+            causes.push(Cause::flawed(Part::Key, *flaw));
+        }
+        causes
+    }
+
     /// Whether the published pair, or the cross-certificate behind it, was issued by a CA of which nothing else is
     /// left: whoever trusts that CA alone is refused by whatever is published next.
     pub(crate) fn pair_is_orphaned(&self, now: OffsetDateTime) -> bool {
@@ -295,7 +190,7 @@ impl Assessment {
         }
         let recorded = self.found.recorded_anchor();
         let is_orphan = |certificate: &Certificate| {
-            let mut issuers = self.bundled().iter().chain(&recorded);
+            let mut issuers = self.found.bundled().iter().chain(&recorded);
             !certificate.is_expired(now)
                 && !issuers.any(|authority| authority.has_issued(certificate))
                 && !matches!(&self.current, Some(current) if current.has_issued(certificate))
@@ -304,28 +199,6 @@ impl Assessment {
         let behind = crosses.clone().any(|cross| cross.has_issued(leaf));
         (!behind && is_orphan(leaf))
             || crosses.any(|cross| cross.has_issued(leaf) && is_orphan(cross))
-    }
-}
-
-/// Whether a certificate is past its end, or so near to it that it must be replaced now. Exactly on the boundary it
-/// is kept.
-pub fn expiry(
-    part: Part,
-    certificate: &Certificate,
-    renew_before: Duration,
-    now: OffsetDateTime,
-) -> Option<Cause> {
-    let not_after = certificate.not_after();
-    if certificate.is_expired(now) {
-        Some(Cause::Expired { part, not_after })
-    } else if not_after < now + renew_before {
-        Some(Cause::Expiring {
-            part,
-            not_after,
-            renew_before,
-        })
-    } else {
-        None
     }
 }
 
@@ -375,13 +248,6 @@ fn retired(
         .collect()
 }
 
-fn closing(found: &Found, retired: &[CaCertificate]) -> Option<CaCertificate> {
-    let state = found.state.as_ref().ok()?;
-    let mut retired = retired.iter();
-    let closing = retired.find(|ca| state.is_closing(&ca.fingerprint()));
-    closing.cloned()
-}
-
 /// Rule 2 of docs/rotation.md: the CAs that can be the anchor before the current one is, the likeliest first.
 fn other_anchors(
     found: &Found,
@@ -418,39 +284,4 @@ fn other_anchors(
         others.extend(bundled.iter().filter(is_other).cloned());
     }
     others
-}
-
-/// What is wrong with the published pair by itself.
-fn pair_flaws(
-    found: &Found,
-    names: Option<&[SubjectAlternativeName]>,
-    renew_before: Duration,
-    now: OffsetDateTime,
-) -> Vec<Cause> {
-    let flawed = |part, flaw: &Flaw| Cause::Flawed { part, flaw: *flaw };
-    let mut causes = Vec::new();
-    match &found.cert {
-        Err(flaw) => causes.push(flawed(Part::Cert, flaw)),
-        Ok(chain) => {
-            let leaf = chain.leaf();
-            causes.extend(expiry(Part::Cert, leaf, renew_before, now));
-            if let Ok(key) = &found.key
-                && key.public_key() != leaf.public_key()
-            {
-                causes.push(Cause::KeyMismatch);
-            }
-            let covered = leaf.alternative_names();
-            let missing = names.unwrap_or_default().iter();
-            causes.extend(
-                missing
-                    .filter(|name| !covered.contains(name))
-                    .take(1)
-                    .map(|name| Cause::NameNotCovered { name: name.clone() }),
-            );
-        }
-    }
-    if let Err(flaw) = &found.key {
-        causes.push(flawed(Part::Key, flaw));
-    }
-    causes
 }

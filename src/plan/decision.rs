@@ -5,12 +5,12 @@ use time::OffsetDateTime;
 use crate::pki::certificate::CaCertificate;
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
-use crate::plan::assessment::{self, Anchor, Assessment, Cause, CurrentCa};
+use crate::plan::assessment::{Anchor, Assessment, CurrentCa};
+use crate::plan::cause::Cause;
 use crate::plan::spec::{Occasion, Spec};
 use crate::plan::{
     Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
 };
-use crate::set::flaw::Flaw;
 use crate::set::rack::Part;
 use crate::set::state::State;
 
@@ -27,19 +27,18 @@ pub(crate) struct Case<'a> {
     pub(crate) closed: Option<CaCertificate>,
     pub(crate) rotates_for_token: bool,
     /// What is wrong with the published pair by itself.
-    pub(crate) pair_flaws: Vec<Cause>,
+    pub(crate) pair_causes: Vec<Cause>,
 }
 
 impl Case<'_> {
     /// Why the current CA cannot stay, apart from a token.
     pub(crate) fn due_causes(&self) -> Vec<Cause> {
-        let renew_before = self.spec.properties.renew_before;
         match &self.assessment.current {
             Some(current) => {
-                let expiry = current
-                    .certificate()
-                    .and_then(|ca| assessment::expiry(Part::CaCert, ca, renew_before, self.now));
-                expiry.into_iter().collect()
+                let certificate = current.certificate();
+                let end =
+                    certificate.and_then(|ca| Cause::of_end(Part::CaCert, ca, self.spec, self.now));
+                end.into_iter().collect()
             }
             None if self.assessment.found.is_empty() => vec![Cause::NothingStored],
             None => self.ca_flaws(),
@@ -48,13 +47,12 @@ impl Case<'_> {
 
     /// What is wrong with the CA's two parts by themselves and with each other.
     fn ca_flaws(&self) -> Vec<Cause> {
-        let flawed = |part, flaw: &Flaw| Cause::Flawed { part, flaw: *flaw };
         let mut causes = Vec::new();
         if let Err(flaw) = &self.assessment.found.ca_cert {
-            causes.push(flawed(Part::CaCert, flaw));
+            causes.push(Cause::flawed(Part::CaCert, *flaw));
         }
         match &self.assessment.found.ca_key {
-            Err(flaw) => causes.push(flawed(Part::CaKey, flaw)),
+            Err(flaw) => causes.push(Cause::flawed(Part::CaKey, *flaw)),
             Ok(key) => match &self.assessment.found.ca_cert {
                 Ok(bundle) if bundle.with_public_key(key.public_key()).is_some() => {
                     causes.push(Cause::OtherCaName);
@@ -96,13 +94,13 @@ impl Case<'_> {
         let pair = if self.pair_is_good() {
             self.good_pair(&cross, &mut causes)
         } else {
-            causes.extend(self.pair_flaws.iter().cloned());
+            causes.extend(self.pair_causes.iter().cloned());
             if causes.is_empty() {
                 causes.push(self.leads_nowhere());
             }
             let leaf = self.assessment.found.cert.as_ref().ok();
             let leaf = leaf.map(CertificateChain::leaf);
-            match leaf.filter(|leaf| self.pair_flaws.is_empty() && current.has_issued(leaf)) {
+            match leaf.filter(|leaf| self.pair_causes.is_empty() && current.has_issued(leaf)) {
                 Some(_) if gives_up_anchor => PairPlan::Keep,
                 Some(leaf) => PairPlan::Rewrite {
                     leaf: leaf.clone(),
@@ -252,7 +250,7 @@ impl Case<'_> {
 
     /// Whether the published pair is good, and leads to the anchor.
     fn pair_is_good(&self) -> bool {
-        self.pair_flaws.is_empty() && self.assessment.leads_to(self.anchor.as_ref())
+        self.pair_causes.is_empty() && self.assessment.leads_to(self.anchor.as_ref())
     }
 
     /// Whether a CA can be trusted on that nothing which is published leads to: by its date and by the operator's word.

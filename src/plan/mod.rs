@@ -3,15 +3,16 @@
 //! These are the words that [`crate::plan::planner`] decides in and [`crate::plan::publication`] carries out.
 
 pub mod assessment;
+pub mod cause;
 mod decision;
 pub mod inspection;
 mod issuance;
 pub mod planner;
 pub mod publication;
 mod recording;
-pub mod removal;
+pub(crate) mod removal;
 pub mod spec;
-pub mod warning;
+pub(crate) mod warning;
 pub mod write;
 
 use std::fmt;
@@ -21,7 +22,8 @@ use time::OffsetDateTime;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
-use crate::plan::assessment::{Cause, CurrentCa};
+use crate::plan::assessment::CurrentCa;
+use crate::plan::cause::Cause;
 use crate::set::state::{AnchorRecord, State, TokenHash};
 
 /// What a plan amounts to, in one word; the most far-reaching word that fits.

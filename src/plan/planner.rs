@@ -29,8 +29,6 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
         token => token,
     };
 
-    let properties = &spec.properties;
-    let names = properties.alternative_names.as_deref();
     let case = Case {
         spec,
         assessment,
@@ -39,7 +37,7 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
         anchor: assessment.anchor(closed.as_ref(), now),
         closed,
         rotates_for_token,
-        pair_flaws: assessment.pair_flaws(names, properties.renew_before, now),
+        pair_causes: assessment.pair_causes(spec, now),
     };
     let due = case.due_causes();
     if rotates_for_token || !due.is_empty() {

@@ -29,7 +29,7 @@ impl Rack {
     }
 
     /// A rack from the hex of its name.
-    pub fn from_hex(hex: &str) -> Option<Self> {
+    pub(crate) fn from_hex(hex: &str) -> Option<Self> {
         let digits: Option<Vec<u8>> = hex
             .chars()
             .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
@@ -65,7 +65,7 @@ impl Rack {
     }
 
     /// Which of this rack's parameters has this name, if one has.
-    pub fn part_named(&self, parameter_name: &str) -> Option<Part> {
+    pub(crate) fn part_named(&self, parameter_name: &str) -> Option<Part> {
         Part::ALL
             .into_iter()
             .find(|part| self.parameter_name(*part) == parameter_name)

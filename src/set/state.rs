@@ -219,7 +219,7 @@ impl State {
     }
 
     /// The state of a set that was there before any state was: somebody made it.
-    pub fn of_a_former_owner() -> Self {
+    pub(crate) fn of_a_former_owner() -> Self {
         let mut state = Self::new();
         state.owners.insert(Owner::former(), 0);
         state
@@ -283,7 +283,7 @@ impl State {
     }
 
     /// Records that a token is being obeyed by making this CA.
-    pub fn expect_token(&mut self, token: TokenHash, ca: &Fingerprint) {
+    pub(crate) fn expect_token(&mut self, token: TokenHash, ca: &Fingerprint) {
         self.pending = Some(Pending {
             token,
             ca: ca.into(),
@@ -291,12 +291,12 @@ impl State {
     }
 
     /// Whether a token is being obeyed by having made this CA.
-    pub fn is_pending_for(&self, ca: &Fingerprint) -> bool {
+    pub(crate) fn is_pending_for(&self, ca: &Fingerprint) -> bool {
         self.pending.as_ref().is_some_and(|p| p.ca == ca.into())
     }
 
     /// Takes the pending token for seen if this CA, which issued the published leaf, is the one that was made for it.
-    pub fn settle_pending(&mut self, issuer_of_published: &Fingerprint) {
+    pub(crate) fn settle_pending(&mut self, issuer_of_published: &Fingerprint) {
         if self.is_pending_for(issuer_of_published)
             && let Some(pending) = self.pending.take()
         {
@@ -317,12 +317,12 @@ impl State {
     }
 
     /// Records that a CA is being retired, or that none is.
-    pub fn set_closing(&mut self, ca: Option<&Fingerprint>) {
+    pub(crate) fn set_closing(&mut self, ca: Option<&Fingerprint>) {
         self.closing = ca.map(RetiredCa::from);
     }
 
     /// Whether a CA is being retired: an event began to, and did not come to its end.
-    pub fn is_closing(&self, ca: &Fingerprint) -> bool {
+    pub(crate) fn is_closing(&self, ca: &Fingerprint) -> bool {
         self.closing.as_ref() == Some(&ca.into())
     }
 
@@ -332,7 +332,7 @@ impl State {
     }
 
     /// Records an anchor; as a CA in use, it is retired no more.
-    pub fn record_anchor(&mut self, anchor: AnchorRecord) {
+    pub(crate) fn record_anchor(&mut self, anchor: AnchorRecord) {
         if let Some(certificate) = anchor.certificate() {
             let ca = RetiredCa::from(&certificate.fingerprint());
             self.retired.retain(|retired| *retired != ca);
@@ -341,7 +341,7 @@ impl State {
     }
 
     /// Forgets the anchor: there is one CA.
-    pub fn forget_anchor(&mut self) {
+    pub(crate) fn forget_anchor(&mut self) {
         self.anchor = None;
     }
 
@@ -356,7 +356,7 @@ impl State {
     }
 
     /// Whether nobody is listed.
-    pub fn is_nobodys(&self) -> bool {
+    pub(crate) fn is_nobodys(&self) -> bool {
         self.owners.is_empty()
     }
 
@@ -367,19 +367,24 @@ impl State {
     }
 
     /// Lists an owner. An event that carries no date changes nothing about an owner that is listed.
-    pub fn add_owner(&mut self, owner: Owner, sent_at: Option<EventSeconds>, now: EventSeconds) {
+    pub(crate) fn add_owner(
+        &mut self,
+        owner: Owner,
+        sent_at: Option<EventSeconds>,
+        now: EventSeconds,
+    ) {
         self.left.remove(&owner);
         let since = self.owners.entry(owner).or_insert(sent_at.unwrap_or(now));
         *since = sent_at.map_or(*since, |sent_at| sent_at.max(*since));
     }
 
     /// Whether an owner was listed and is remembered to have left.
-    pub fn has_left(&self, owner: &Owner) -> bool {
+    pub(crate) fn has_left(&self, owner: &Owner) -> bool {
         self.left.contains_key(owner)
     }
 
     /// Takes an owner off the list; it is remembered for a while that it was there.
-    pub fn remove_owner(&mut self, owner: &Owner, sent_at: Option<EventSeconds>) {
+    pub(crate) fn remove_owner(&mut self, owner: &Owner, sent_at: Option<EventSeconds>) {
         self.owners.remove(owner);
         self.left.insert(owner.clone(), sent_at.unwrap_or_default());
         while self.left.len() > MAX_LEFT {

@@ -14,9 +14,9 @@ use crate::set::rack::{Part, Rack};
 use crate::store::{PUT_LIMIT, ParameterStore, Put, StoreError};
 
 /// How long a claim holds.
-pub const LEASE: Duration = Duration::seconds(10);
+pub(crate) const LEASE: Duration = Duration::seconds(10);
 /// How long a waiter waits before it looks again.
-pub const POLL: Duration = Duration::milliseconds(500);
+pub(crate) const POLL: Duration = Duration::milliseconds(500);
 
 /// What the claim parameter holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ pub struct Lease {
 
 impl Lease {
     /// Whether a put that starts now ends within the lease.
-    pub fn covers_a_put(&self, now: OffsetDateTime) -> bool {
+    pub(crate) fn covers_a_put(&self, now: OffsetDateTime) -> bool {
         !self.ended.get() && now + PUT_LIMIT <= self.until
     }
 }
@@ -103,7 +103,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
     }
 
     /// Whether somebody else is writing, or may be.
-    pub fn is_shut_out(&self, read: &StoredSet) -> bool {
+    pub(crate) fn is_shut_out(&self, read: &StoredSet) -> bool {
         // One's own claim that was lost, or that ran out, has been waited for.
         let is_own =
             Claim::stored(read).is_some_and(|claim| claim.nonce == self.nonce && !claim.ended);
@@ -111,7 +111,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
     }
 
     /// Tries to become the only writer, given what was just read.
-    pub async fn attempt(&self, read: &StoredSet) -> Result<Attempt, StoreError> {
+    pub(crate) async fn attempt(&self, read: &StoredSet) -> Result<Attempt, StoreError> {
         if self.is_shut_out(read) {
             return Ok(Attempt::Lost(POLL));
         }

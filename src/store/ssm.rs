@@ -56,7 +56,7 @@ impl Ssm {
 
     /// Takes region, credentials and endpoint from the environment that Lambda gives a function, and looks nowhere
     /// else for them: neither files nor the instance's metadata are read.
-    pub async fn from_function(client: AwsClient) -> Self {
+    pub(crate) async fn from_function(client: AwsClient) -> Self {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = ["AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"];
         let endpoint = endpoint.into_iter().find_map(text);

@@ -12,7 +12,7 @@ mod text;
 mod tokens;
 
 use docker_tls_certgen::pki::certificate::{Certificate, Fingerprint};
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;

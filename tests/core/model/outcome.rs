@@ -1,7 +1,8 @@
 //! What one event does to one set.
 
 use docker_tls_certgen::pki::undecodable::Undecodable;
-use docker_tls_certgen::plan::assessment::{Assessment, Cause};
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::plan::{CutOff, Plan, Refusal};

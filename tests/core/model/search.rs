@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use docker_tls_certgen::pki::certificate::Fingerprint;
-use docker_tls_certgen::plan::assessment::{Assessment, Cause};
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::write::Write;

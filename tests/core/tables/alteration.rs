@@ -7,7 +7,7 @@ use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::pki::undecodable::Undecodable;
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::flaw::Flaw;

@@ -2,7 +2,7 @@
 
 use docker_tls_certgen::pki::alternative_name::SubjectAlternativeName;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Each parameter of a set with one CA, each kind of damage: the repair that rules 5 and 6 of docs/rotation.md gives.
 
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;

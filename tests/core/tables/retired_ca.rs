@@ -1,7 +1,7 @@
 //! `RetiredCA`: the operator's word that everything has moved, which stays in the template for good.
 
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::plan::{Action, CutOff, Refusal};
 use docker_tls_certgen::set::parameter::StoredSet;
@@ -12,7 +12,8 @@ use time::Duration;
 use super::{
     check_accepts, check_all_connect, check_refuses, current_ca, effect, fingerprint, make_rotated,
 };
-use crate::event::{check_kept, make_change, make_update, plan};
+use crate::event::{carry_out, check_kept, make_change, make_update, plan, written};
+use crate::mint::FreshMint;
 use crate::store::{
     NOW, certificates, make_deployed, make_other_deployed, make_own, set_value, value,
 };
@@ -201,15 +202,70 @@ fn a_close_and_a_token_in_one_update_close_first_and_rotate_then() {
     check_all_connect(&[&rotated, &stored], NOW);
 }
 
+#[test]
+fn without_a_state_a_rollback_does_not_stumble_over_an_old_word() {
+    let mut stored = make_rotated(make_own(KeyAlgorithm::EcdsaP256), &["a"]);
+    let old = json!({ "RetiredCA": fingerprint(&make_other_deployed(), 0).to_string() });
+    stored.remove(&Part::State);
+    let rollback = make_change(&retired(&stored, 1), &old);
+    check_kept(&rollback, &stored, NOW);
+}
+
+#[test]
+fn a_close_that_was_broken_off_is_finished_by_a_rollback_in_all_its_parts() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    let spec = make_close(&rotated, 1);
+    let mut closed = rotated.clone();
+    let writes = carry_out(&spec, &mut closed, NOW, &mut FreshMint).writes;
+    let parts = [Part::State, Part::CaCert, Part::Cert, Part::State];
+    assert_eq!(written(&writes), parts);
+    let rollback = make_change(&retired(&rotated, 1), &json!({ "RotationToken": "a" }));
+    for done in 1..writes.len() {
+        let mut stored = rotated.clone();
+        for write in &writes[..done] {
+            write.apply(&mut stored);
+        }
+        effect(&rollback, &mut stored, NOW);
+        for part in Part::PUBLISHED.into_iter().chain([Part::State]) {
+            assert_eq!(value(&stored, part), value(&closed, part), "{done}: {part}");
+        }
+    }
+}
+
+fn put_back(stored: &mut StoredSet, copy: &StoredSet) {
+    for part in Part::PUBLISHED {
+        set_value(stored, part, value(copy, part));
+    }
+}
+
 /// The set before a rotation, and the same put back from a copy after the close: the state is all that is newer.
 fn make_restored() -> (StoredSet, StoredSet) {
     let before = make_own(KeyAlgorithm::EcdsaP256);
     let mut stored = make_rotated(before.clone(), &["a"]);
     effect(&make_close(&stored.clone(), 1), &mut stored, NOW);
-    for part in Part::PUBLISHED {
-        set_value(&mut stored, part, value(&before, part));
-    }
+    put_back(&mut stored, &before);
     (before, stored)
+}
+
+#[test]
+fn an_open_rotation_that_is_put_back_after_its_close_stays_open_and_cuts_nobody_off() {
+    let before = make_own(KeyAlgorithm::EcdsaP256);
+    let rotated = make_rotated(before.clone(), &["a"]);
+    let mut stored = rotated.clone();
+    effect(&make_close(&rotated, 1), &mut stored, NOW);
+    put_back(&mut stored, &rotated);
+    let word = retired(&rotated, 1);
+    check_kept(&make_update(&word), &stored, NOW);
+
+    // The anchor's key went with the close, so a new CA can only be introduced.
+    let mut token = word.clone();
+    token["RotationToken"] = "b".into();
+    let found = effect(&make_change(&word, &token), &mut stored, NOW);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Introduce, CutOff::Nobody)
+    );
+    check_all_connect(&[&before, &rotated, &stored], NOW);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
-use docker_tls_certgen::plan::assessment::{Assessment, Cause};
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;

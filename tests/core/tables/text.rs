@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
-use docker_tls_certgen::plan::assessment::Cause;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;

@@ -1,6 +1,7 @@
 //! `RotationToken`: a word not seen before rotates the CA once, and no word does it twice.
 
-use docker_tls_certgen::plan::assessment::{Assessment, Cause};
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::{Action, CutOff, Refusal};

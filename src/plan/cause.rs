@@ -1,0 +1,152 @@
+//! Why a plan is made: what was found, in words for the log and for the answer.
+
+use std::fmt;
+
+use time::{Duration, OffsetDateTime};
+
+use crate::pki::alternative_name::SubjectAlternativeName;
+use crate::pki::certificate::{Certificate, Fingerprint};
+use crate::plan::spec::Spec;
+use crate::set::flaw::Flaw;
+use crate::set::rack::Part;
+
+/// Something that was found and that a plan acts on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing of the set exists.
+    NothingStored,
+    /// A part is of no use by itself.
+    Flawed {
+        /// The part.
+        part: Part,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// A certificate's validity has ended.
+    Expired {
+        /// The part that holds it.
+        part: Part,
+        /// Its last second.
+        not_after: OffsetDateTime,
+    },
+    /// A certificate is within the renewal window.
+    Expiring {
+        /// The part that holds it.
+        part: Part,
+        /// Its last second.
+        not_after: OffsetDateTime,
+        /// The renewal window.
+        renew_before: Duration,
+    },
+    /// The CA key loads, but no CA certificate of the bundle has it.
+    ForeignCaKey,
+    /// The CA key's certificate has another name than the one under which that key issued the end-entity certificate.
+    OtherCaName,
+    /// The key and the end-entity certificate do not belong together.
+    KeyMismatch,
+    /// No path leads from the end-entity certificate to the anchor.
+    NotLeadingTo {
+        /// The anchor.
+        anchor: Fingerprint,
+    },
+    /// No CA of the set has issued the end-entity certificate.
+    NotIssuedBySet,
+    /// A name that the properties ask for is not in the end-entity certificate.
+    NameNotCovered {
+        /// The first such name.
+        name: SubjectAlternativeName,
+    },
+    /// The bundle or the chain has a block that cannot be used, or two blocks on one line.
+    NotIntact {
+        /// The part.
+        part: Part,
+    },
+    /// A CA that belongs into the bundle is not in it.
+    BundleLacks {
+        /// That CA.
+        authority: Fingerprint,
+    },
+    /// A retired CA is still in the bundle.
+    BundleHasRetired {
+        /// That CA.
+        authority: Fingerprint,
+    },
+    /// A `RotationToken` that was not seen before.
+    NewToken,
+    /// `RetiredCA` names the previous CA.
+    Retired {
+        /// The previous CA.
+        authority: Fingerprint,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingStored => f.write_str("nothing is stored yet"),
+            Self::Flawed { part, flaw } => write!(f, "the {part} {flaw}"),
+            Self::Expired { part, not_after } => {
+                write!(f, "the {part} expired on {}", not_after.date())
+            }
+            Self::Expiring {
+                part,
+                not_after,
+                renew_before,
+            } => write!(
+                f,
+                "the {part} expires on {}, within {} days",
+                not_after.date(),
+                renew_before.whole_days()
+            ),
+            Self::ForeignCaKey => f.write_str("the CA key belongs to no CA certificate of the set"),
+            Self::OtherCaName => f.write_str(
+                "the CA certificate has another name than the issuer of the certificate that its key signed",
+            ),
+            Self::KeyMismatch => f.write_str("the key does not belong to the certificate"),
+            Self::NotLeadingTo { anchor } => {
+                write!(f, "the certificate does not lead to the anchor CA {anchor}")
+            }
+            Self::NotIssuedBySet => f.write_str("the certificate was issued by no CA of the set"),
+            Self::NameNotCovered { name } => write!(f, "the certificate does not cover {name}"),
+            Self::NotIntact { part } => {
+                write!(f, "the {part} has a block that is of no use, or two on one line")
+            }
+            Self::BundleLacks { authority } => {
+                write!(f, "the trust bundle lacks the CA {authority}")
+            }
+            Self::BundleHasRetired { authority } => {
+                write!(f, "the trust bundle has the retired CA {authority}")
+            }
+            Self::NewToken => f.write_str("RotationToken has a new value"),
+            Self::Retired { authority } => write!(f, "RetiredCA names the previous CA {authority}"),
+        }
+    }
+}
+
+impl Cause {
+    pub(crate) const fn flawed(part: Part, flaw: Flaw) -> Self {
+        Self::Flawed { part, flaw }
+    }
+
+    /// Whether a certificate is past its end, or so near to it that it must be replaced now. Exactly on the boundary it
+    /// is kept.
+    pub(crate) fn of_end(
+        part: Part,
+        certificate: &Certificate,
+        spec: &Spec,
+        now: OffsetDateTime,
+    ) -> Option<Self> {
+        let not_after = certificate.not_after();
+        if certificate.is_expired(now) {
+            Some(Self::Expired { part, not_after })
+        } else if spec.is_due(certificate, now) {
+            Some(Self::Expiring {
+                part,
+                not_after,
+                renew_before: spec.properties.renew_before,
+            })
+        } else {
+            None
+        }
+    }
+}
