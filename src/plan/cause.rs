@@ -86,7 +86,7 @@ impl fmt::Display for Cause {
             Self::NothingStored => f.write_str("nothing is stored yet"),
             Self::Flawed { part, flaw } => write!(f, "the {part} {flaw}"),
             Self::Expired { part, not_after } => {
-                write!(f, "the {part} expired on {}", not_after.date())
+                write!(f, "the {} expired on {}", part.certificate(), not_after.date())
             }
             Self::Expiring {
                 part,
@@ -94,7 +94,8 @@ impl fmt::Display for Cause {
                 renew_before,
             } => write!(
                 f,
-                "the {part} expires on {}, within {} days",
+                "the {} expires on {}, within {} days",
+                part.certificate(),
                 not_after.date(),
                 renew_before.whole_days()
             ),
@@ -118,7 +119,7 @@ impl fmt::Display for Cause {
                 write!(f, "the trust bundle has the retired CA {authority}")
             }
             Self::NewToken => f.write_str("RotationToken has a new value"),
-            Self::Retired { authority } => write!(f, "RetiredCA names the previous CA {authority}"),
+            Self::Retired { authority } => write!(f, "the previous CA {authority} is retired"),
         }
     }
 }

@@ -89,10 +89,12 @@ impl Case<'_> {
     /// Rule 5 of docs/rotation.md: the current CA is healthy and no token asks for another.
     pub(crate) fn keep_ca(&self, current: &CurrentCa) -> Plan {
         let mut causes = Vec::new();
-        let cross = self.cross(current);
-        let gives_up_anchor = !self.pair_is_good() && matches!(cross, Cross::Unobtainable);
-        let pair = if self.pair_is_good() {
-            self.good_pair(&cross, &mut causes)
+        let pair_is_good = self.pair_is_good();
+        let anchor = self.other_anchor();
+        let cross = anchor.and_then(|anchor| self.cross(current, anchor));
+        let gives_up_anchor = anchor.is_some() && cross.is_none() && !pair_is_good;
+        let pair = if pair_is_good {
+            self.good_pair(cross, &mut causes)
         } else {
             causes.extend(self.pair_causes.iter().cloned());
             if causes.is_empty() {
@@ -104,15 +106,15 @@ impl Case<'_> {
                 Some(_) if gives_up_anchor => PairPlan::Keep,
                 Some(leaf) => PairPlan::Rewrite {
                     leaf: leaf.clone(),
-                    cross: cross.plan(),
+                    cross,
                 },
                 None => PairPlan::Issue {
                     key: self.leaf_key(),
-                    cross: cross.plan(),
+                    cross,
                 },
             }
         };
-        let anchor = match self.other_anchor() {
+        let anchor = match anchor {
             Some(anchor) if !gives_up_anchor => AnchorPlan::Other(anchor.clone()),
             _ => AnchorPlan::Current,
         };
@@ -168,7 +170,7 @@ impl Case<'_> {
             (Some((anchor, Some(key))), _) => rotated(AnchorPlan::Other(anchor.clone()), &key),
             // [A], leaf of A: to [B, A], leaf of A.
             (Some((anchor, None)), _) if self.pair_is_good() => {
-                let pair = self.good_pair(&Cross::NotNeeded, &mut causes);
+                let pair = self.good_pair(None, &mut causes);
                 let anchor = AnchorPlan::Other(anchor.clone());
                 (Action::Introduce, anchor, None, pair)
             }
@@ -260,11 +262,11 @@ impl Case<'_> {
 
     /// The published pair as it is: the same certificates in order where a block cannot be read, and without a
     /// cross-certificate of a CA that is retired.
-    fn good_pair(&self, cross: &Cross, causes: &mut Vec<Cause>) -> PairPlan {
+    fn good_pair(&self, cross: Option<CrossPlan>, causes: &mut Vec<Cause>) -> PairPlan {
         match &self.assessment.found.cert {
             Ok(chain) if self.closed.is_some() && chain.has_cross() => PairPlan::Rewrite {
                 leaf: chain.leaf().clone(),
-                cross: cross.clone().plan(),
+                cross,
             },
             Ok(chain) if !chain.is_intact() => {
                 causes.push(Cause::NotIntact { part: Part::Cert });
@@ -281,19 +283,15 @@ impl Case<'_> {
         }
     }
 
-    /// The cross-certificate for the current CA: the stored one, else one that the anchor signs.
-    fn cross(&self, current: &CurrentCa) -> Cross {
-        let Some(anchor) = self.other_anchor() else {
-            return Cross::NotNeeded;
-        };
-        let stored = |chain: &CertificateChain| {
-            let cross = chain.cross(current.subject(), current.public_key(), anchor)?;
-            (!cross.is_expired(self.now)).then(|| CrossPlan::Stored(cross.clone()))
-        };
-        let stored = self.assessment.found.cert.as_ref().ok().and_then(stored);
-        match stored.or_else(|| self.anchor_key(anchor).map(CrossPlan::Sign)) {
-            Some(plan) => Cross::Obtainable(plan),
-            None => Cross::Unobtainable,
+    /// The cross-certificate for the current CA: the stored one, else one that the anchor signs. Without it, daemons that
+    /// know the anchor alone cannot be led to anything new.
+    fn cross(&self, current: &CurrentCa, anchor: &CaCertificate) -> Option<CrossPlan> {
+        let chain = self.assessment.found.cert.as_ref().ok();
+        let stored =
+            chain.and_then(|chain| chain.cross(current.subject(), current.public_key(), anchor));
+        match stored.filter(|cross| !cross.is_expired(self.now)) {
+            Some(cross) => Some(CrossPlan::Stored(cross.clone())),
+            None => self.anchor_key(anchor).map(CrossPlan::Sign),
         }
     }
 
@@ -391,26 +389,6 @@ impl Case<'_> {
             authority: authority.fingerprint(),
         }));
         causes
-    }
-}
-
-/// Whether the current CA can have a cross-certificate.
-#[derive(Clone)]
-enum Cross {
-    /// The current CA is the anchor.
-    NotNeeded,
-    /// It stands in the chain, or the anchor's key is known.
-    Obtainable(CrossPlan),
-    /// Neither: daemons that know the anchor alone cannot be led to anything new.
-    Unobtainable,
-}
-
-impl Cross {
-    fn plan(self) -> Option<CrossPlan> {
-        match self {
-            Self::Obtainable(plan) => Some(plan),
-            Self::NotNeeded | Self::Unobtainable => None,
-        }
     }
 }
 

@@ -172,7 +172,7 @@ impl fmt::Display for Plan {
         }
         let is_close = |cause: &Cause| matches!(cause, Cause::Retired { .. });
         if self.causes.iter().any(is_close) {
-            f.write_str("; as RetiredCA says, nothing runs that knows only that one")?;
+            f.write_str("; by the word of RetiredCA, nothing runs that knows only that CA")?;
         }
         let is_silent = matches!(self.action, Action::Keep | Action::Close);
         if !is_silent || self.cuts_off() {

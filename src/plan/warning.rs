@@ -37,7 +37,8 @@ impl fmt::Display for Warning {
             ),
             Self::NotYetValid { part, not_before } => write!(
                 f,
-                "the {part} is not valid before {}; is the clock right?",
+                "the {} is not valid before {}; is the clock right?",
+                part.certificate(),
                 timestamp(*not_before)
             ),
         }

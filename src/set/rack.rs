@@ -122,6 +122,14 @@ impl Part {
         }
     }
 
+    /// What the certificate in it is called that counts: the current CA's in the bundle, the end entity's in the chain.
+    pub const fn certificate(self) -> &'static str {
+        match self {
+            Self::CaCert => "CA certificate",
+            _ => "certificate",
+        }
+    }
+
     /// Whether the part is a private key.
     pub const fn is_key(self) -> bool {
         matches!(self, Self::CaKey | Self::Key)
@@ -131,7 +139,7 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::CaCert => "CA certificate",
+            Self::CaCert => "trust bundle",
             Self::CaKey => "CA key",
             Self::Cert => "certificate",
             Self::Key => "key",

@@ -6,7 +6,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::set::parameter::{MAX_VALUE_CHARS, StoredParameter, StoredSet};
 use crate::set::rack::{Part, Rack};
@@ -27,6 +27,11 @@ impl Folder {
     /// A store in this folder, which is made when something is written.
     pub fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The racks that have parameters here, by name.

@@ -10,13 +10,15 @@ use anstream::println;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use docker_tls_certgen::machine::http::ClientError;
+use docker_tls_certgen::pki::undecodable::Undecodable;
 use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::flaw::Flaw;
 use docker_tls_certgen::set::rack::Part;
-use docker_tls_certgen::store::{ParameterStore as _, StoreError};
+use docker_tls_certgen::store::ParameterStore as _;
 use zeroize::Zeroizing;
 
-use crate::store::{RackError, StoreArguments};
+use crate::error::ToolError;
+use crate::store::StoreArguments;
 
 /// Permissions of the folder: its owner's alone.
 const FOLDER_MODE: u32 = 0o700;
@@ -50,78 +52,36 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Why nothing, or not all, was written.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// There is no way to reach SSM.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// No rack is meant.
-    #[error(transparent)]
-    Rack(#[from] RackError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A part of the set is of no use.
-    #[error("the {part} of this rack {flaw}; see: docker-tls inspect")]
-    Flawed {
-        /// The part.
-        part: Part,
-        /// What is wrong with it.
-        flaw: String,
-    },
-    /// Certificate and key are of different pairs.
-    #[error("the certificate and the key of this rack do not match; see: docker-tls inspect")]
-    Mismatch,
-    /// A file is there already.
-    #[error("{} exists; --force replaces it", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file cannot be written.
-    #[error("{}: {error}", path.display())]
-    Unwritable {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-}
-
 /// Runs the subcommand.
-pub async fn run(arguments: &Arguments) -> Result<ExitCode, ExportError> {
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let store = arguments.store.open().await?;
     let rack = store.rack(arguments.rack.as_deref())?;
     let stored = store.read(&rack, &FILES.map(|(part, _)| part)).await?;
     check(&Found::decode(&stored))?;
 
     let folder = &arguments.dir;
-    let unwritable = |path: &PathBuf, error| ExportError::Unwritable {
-        path: path.clone(),
-        error,
-    };
     let paths = FILES.map(|(part, name)| (part, folder.join(name)));
     let existing = paths
         .iter()
         .find(|(_, path)| fs::symlink_metadata(path).is_ok());
     if let Some((_, path)) = existing.filter(|_| !arguments.force) {
-        return Err(ExportError::Exists { path: path.clone() });
+        return Err(ToolError::Exists { path: path.clone() });
     }
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
         .create(folder)
-        .map_err(|error| unwritable(folder, error))?;
+        .map_err(|error| ToolError::of_file(folder, error))?;
     for (part, path) in &paths {
         let value = stored.get(part).map_or("", |stored| stored.value.expose());
         let compact: Zeroizing<String> = Zeroizing::new(value.split_ascii_whitespace().collect());
         let pem = STANDARD.decode(compact.as_bytes()).map(Zeroizing::new);
-        let pem = pem.map_err(|_| ExportError::Flawed {
+        let pem = pem.map_err(|_| ToolError::Flawed {
             part: *part,
-            flaw: "is not base64".to_owned(),
+            flaw: Flaw::Undecodable(Undecodable::NotBase64),
         })?;
-        write(folder, path, &pem, arguments.force).map_err(|error| unwritable(path, error))?;
+        write(folder, path, &pem, arguments.force)
+            .map_err(|error| ToolError::of_file(path, error))?;
     }
     let paths = paths.map(|(_, path)| path.display().to_string());
     if arguments.json {
@@ -133,24 +93,15 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ExportError> {
 }
 
 /// What is exported must work.
-fn check(found: &Found) -> Result<(), ExportError> {
-    let flawed = |part, flaw: &docker_tls_certgen::set::flaw::Flaw| ExportError::Flawed {
-        part,
-        flaw: flaw.to_string(),
-    };
-    found
-        .ca_cert
-        .as_ref()
-        .map_err(|flaw| flawed(Part::CaCert, flaw))?;
-    let chain = found
-        .cert
-        .as_ref()
-        .map_err(|flaw| flawed(Part::Cert, flaw))?;
-    let key = found.key.as_ref().map_err(|flaw| flawed(Part::Key, flaw))?;
+fn check(found: &Found) -> Result<(), ToolError> {
+    let flawed = |part| move |flaw: &Flaw| ToolError::Flawed { part, flaw: *flaw };
+    found.ca_cert.as_ref().map_err(flawed(Part::CaCert))?;
+    let chain = found.cert.as_ref().map_err(flawed(Part::Cert))?;
+    let key = found.key.as_ref().map_err(flawed(Part::Key))?;
     if chain.leaf().public_key() == key.public_key() {
         Ok(())
     } else {
-        Err(ExportError::Mismatch)
+        Err(ToolError::Mismatch)
     }
 }
 

@@ -5,19 +5,18 @@ use std::process::ExitCode;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use docker_tls_certgen::cloudformation::properties::PropertyError;
-use docker_tls_certgen::machine::http::ClientError;
 use docker_tls_certgen::pki::timestamp::timestamp;
 use docker_tls_certgen::plan::inspection::{CertificateView, Inspection, ParameterView};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::{Owner, State};
+use docker_tls_certgen::store::ParameterStore as _;
 use docker_tls_certgen::store::claim;
-use docker_tls_certgen::store::{ParameterStore as _, StoreError};
 use serde_json::{Map, Value};
 
-use crate::store::{ClockArguments, RackError, StoreArguments};
+use crate::error::ToolError;
+use crate::store::{ClockArguments, StoreArguments};
 
 /// How wide the parts' names are shown.
 const PART_WIDTH: usize = 8;
@@ -47,25 +46,8 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Why nothing can be told.
-#[derive(Debug, thiserror::Error)]
-pub enum InspectError {
-    /// There is no way to reach SSM.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// No rack is meant.
-    #[error(transparent)]
-    Rack(#[from] RackError),
-    /// A property is of no use.
-    #[error(transparent)]
-    Property(#[from] PropertyError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Runs the subcommand.
-pub async fn run(arguments: &Arguments) -> Result<ExitCode, InspectError> {
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let store = arguments.store.open().await?;
     let rack = store.rack(arguments.rack.as_deref())?;
     let given = arguments.properties.iter().cloned();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{env, fs, io};
+use std::{env, fs};
 
 use anstream::println;
 use anstyle::{AnsiColor, Style};
@@ -11,14 +11,15 @@ use clap::Args;
 use docker_tls_certgen::cloudformation::event::Event;
 use docker_tls_certgen::cloudformation::response::{Data, Response};
 use docker_tls_certgen::cloudformation::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
-use docker_tls_certgen::function::delivery::{Courier, DeliveryError};
+use docker_tls_certgen::function::delivery::Courier;
 use docker_tls_certgen::function::handler::{self, Outcome, Progress, Report};
-use docker_tls_certgen::machine::http::{ClientError, Tls};
+use docker_tls_certgen::machine::http::Tls;
 use docker_tls_certgen::machine::real::{self, RealMachine};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::error::ToolError;
 use crate::store::{ClockArguments, StoreArguments};
 
 /// How long an event may take, as in template.yaml.
@@ -62,44 +63,8 @@ pub fn parse_property(text: &str) -> Result<(String, String), String> {
     Ok((property.to_owned(), value.to_owned()))
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum InvokeError {
-    /// There is no way to reach SSM or the response URL.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The file cannot be read.
-    #[error("{}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// The file is not JSON.
-    #[error("{}: not JSON: {error}", path.display())]
-    NotJson {
-        /// The file.
-        path: PathBuf,
-        /// Where it stops being JSON.
-        error: serde_json::Error,
-    },
-    /// Nobody could be answered.
-    #[error("{}: no ResponseURL in it, so CloudFormation could not be answered; expected an event like events/create.json", path.display())]
-    NoResponseUrl {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The handler gave no answer.
-    #[error("{0}")]
-    NotAnswered(String),
-    /// The response was not delivered.
-    #[error(transparent)]
-    NotDelivered(#[from] DeliveryError),
-}
-
 /// Runs the subcommand.
-pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let event = read_event(&arguments.event, &arguments.properties)?;
     let hosts = env::var("RESPONSE_URL_ALLOWED_HOSTS").unwrap_or_default();
     let policy = ResponsePolicy {
@@ -130,12 +95,9 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, InvokeError> {
     })
 }
 
-fn read_event(path: &Path, properties: &[(String, String)]) -> Result<Event, InvokeError> {
-    let text = fs::read_to_string(path).map_err(|error| InvokeError::Unreadable {
-        path: path.to_owned(),
-        error,
-    })?;
-    let mut event: Value = serde_json::from_str(&text).map_err(|error| InvokeError::NotJson {
+fn read_event(path: &Path, properties: &[(String, String)]) -> Result<Event, ToolError> {
+    let text = fs::read_to_string(path).map_err(|error| ToolError::of_file(path, error))?;
+    let mut event: Value = serde_json::from_str(&text).map_err(|error| ToolError::NotJson {
         path: path.to_owned(),
         error,
     })?;
@@ -146,7 +108,7 @@ fn read_event(path: &Path, properties: &[(String, String)]) -> Result<Event, Inv
         let set = properties.iter().cloned();
         given.extend(set.map(|(property, value)| (property, Value::from(value))));
     }
-    Event::parse(event).ok_or_else(|| InvokeError::NoResponseUrl {
+    Event::parse(event).ok_or_else(|| ToolError::NoResponseUrl {
         path: path.to_owned(),
     })
 }
@@ -155,14 +117,14 @@ async fn handle(
     arguments: &Arguments,
     event: &Event,
     url: &Result<ResponseUrl, UrlRefusal>,
-) -> Result<(Response, Report), InvokeError> {
+) -> Result<(Response, Report), ToolError> {
     let store = arguments.store.open().await?;
     let machine = RealMachine::new(arguments.clock.now(), Instant::now() + TIME_LIMIT);
     let signed_at = url.as_ref().ok().and_then(ResponseUrl::signed_at);
     let sent_at = signed_at.map(OffsetDateTime::unix_timestamp);
     match handler::handle(event, sent_at, &store, &machine, &Progress::default()).await {
         Outcome::Answer(response, report) => Ok((response, report)),
-        Outcome::NoAnswer(reason) => Err(InvokeError::NotAnswered(reason)),
+        Outcome::NoAnswer(reason) => Err(ToolError::NotAnswered(reason)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The operator's tool.
 
+mod error;
 mod export;
 mod handshake;
 mod inspect;
@@ -10,6 +11,8 @@ mod store;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::error::ToolError;
 
 /// Looks after the CA and certificates that a rack's Docker daemons and its API use for mTLS.
 #[derive(Parser)]
@@ -29,18 +32,23 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Inspect(arguments) => report(inspect::run(&arguments).await),
-        Command::Probe(arguments) => report(probe::run(&arguments).await),
-        Command::Export(arguments) => report(export::run(&arguments).await),
-        Command::Invoke(arguments) => report(invoke::run(&arguments).await),
-    }
-}
-
-fn report(result: Result<ExitCode, impl std::error::Error>) -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Inspect(arguments) => inspect::run(&arguments).await,
+        Command::Probe(arguments) => probe::run(&arguments).await,
+        Command::Export(arguments) => export::run(&arguments).await,
+        Command::Invoke(arguments) => invoke::run(&arguments).await,
+    };
     result.unwrap_or_else(|error| {
-        let style = anstyle::AnsiColor::Red.on_default().bold();
-        anstream::eprintln!("{style}error{style:#}: {error}");
+        report(&error);
         ExitCode::from(2)
     })
+}
+
+fn report(error: &ToolError) {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{red}error{red:#}: {error}");
+    if let Some(hint) = error.hint() {
+        let bold = anstyle::Style::new().bold();
+        anstream::eprintln!("{bold}hint{bold:#}: {hint}");
+    }
 }

@@ -8,19 +8,19 @@ use std::time::Duration;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use docker_tls_certgen::machine::http::ClientError;
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
 use docker_tls_certgen::pki::timestamp::timestamp;
-use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::rack::Part;
-use docker_tls_certgen::store::{ParameterStore as _, StoreError};
+use docker_tls_certgen::store::ParameterStore as _;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use crate::error::ToolError;
 use crate::handshake::{self, HandshakeError, Told};
-use crate::store::{RackError, StoreArguments};
+use crate::store::StoreArguments;
 
 /// The port of a Docker daemon with TLS.
 const DOCKER_PORT: u16 = 2376;
@@ -58,40 +58,6 @@ pub struct Arguments {
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Why nothing can be told.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// There is no way to reach SSM.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// No rack is meant.
-    #[error(transparent)]
-    Rack(#[from] RackError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is no trust bundle to compare with.
-    #[error("the trust bundle {0}; see: docker-tls inspect")]
-    Bundle(Flaw),
-    /// The file with the trust bundle cannot be read.
-    #[error("{}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// Standard input cannot be read.
-    #[error("standard input: {0}")]
-    Stdin(io::Error),
-    /// No host is left.
-    #[error("no hosts were given")]
-    NoHosts,
-    /// A host is not of the form that is expected.
-    #[error("{0:?} is not a host; expected HOST, HOST:PORT or [ADDRESS]:PORT")]
-    NotAHost(String),
 }
 
 /// What is known of one daemon.
@@ -175,7 +141,7 @@ struct Generation {
 }
 
 /// Runs the subcommand.
-pub async fn run(arguments: &Arguments) -> Result<ExitCode, ProbeError> {
+pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let bundle = bundle(arguments).await?;
     let hosts = hosts(&arguments.hosts)?;
     let limit = Duration::from_secs(arguments.timeout);
@@ -200,21 +166,23 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ProbeError> {
 }
 
 /// The CAs to compare with; the first is the current one, as it is in every bundle that is published.
-async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ProbeError> {
+async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ToolError> {
     let bundle = if let Some(path) = &arguments.ca {
-        let pem = std::fs::read(path).map_err(|error| ProbeError::Unreadable {
+        let pem = std::fs::read(path).map_err(|error| ToolError::of_file(path, error))?;
+        TrustBundle::from_pem(&pem).map_err(|flaw| ToolError::FlawedFile {
             path: path.clone(),
-            error,
-        })?;
-        TrustBundle::from_pem(&pem).map_err(Flaw::from)
+            flaw: flaw.into(),
+        })?
     } else {
         let store = arguments.store.open().await?;
         let rack = store.rack(arguments.rack.as_deref())?;
         let stored = store.read(&rack, &[Part::CaCert]).await?;
-        let value = stored.get(&Part::CaCert).ok_or(Flaw::Missing);
-        value.and_then(|stored| Ok(TrustBundle::decode(stored.value.expose())?))
+        let flawed = |flaw| ToolError::Flawed {
+            part: Part::CaCert,
+            flaw,
+        };
+        Found::decode(&stored).ca_cert.map_err(flawed)?
     };
-    let bundle = bundle.map_err(ProbeError::Bundle)?;
     Ok(bundle.authorities().to_vec())
 }
 
@@ -226,12 +194,12 @@ struct Host {
     text: String,
 }
 
-fn hosts(arguments: &[String]) -> Result<Vec<Host>, ProbeError> {
+fn hosts(arguments: &[String]) -> Result<Vec<Host>, ToolError> {
     let mut texts = Vec::new();
     for argument in arguments {
         if argument == "-" {
             for line in io::stdin().lock().lines() {
-                texts.push(line.map_err(ProbeError::Stdin)?);
+                texts.push(line.map_err(ToolError::Stdin)?);
             }
         } else {
             texts.push(argument.clone());
@@ -241,10 +209,10 @@ fn hosts(arguments: &[String]) -> Result<Vec<Host>, ProbeError> {
         .iter()
         .map(|text| text.trim())
         .filter(|text| !text.is_empty() && !text.starts_with('#'))
-        .map(|text| parse_host(text).ok_or_else(|| ProbeError::NotAHost(text.to_owned())))
+        .map(|text| parse_host(text).ok_or_else(|| ToolError::NotAHost(text.to_owned())))
         .collect::<Result<_, _>>()?;
     if hosts.is_empty() {
-        return Err(ProbeError::NoHosts);
+        return Err(ToolError::NoHosts);
     }
     Ok(hosts)
 }

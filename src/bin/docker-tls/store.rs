@@ -14,6 +14,8 @@ use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
+use crate::error::ToolError;
+
 /// The options that every command with a store has.
 #[derive(Args)]
 pub struct StoreArguments {
@@ -101,45 +103,26 @@ pub enum Store {
 
 impl Store {
     /// The rack that is meant: the one that is named, or the only one of a folder.
-    pub fn rack(&self, name: Option<&str>) -> Result<Rack, RackError> {
+    pub fn rack(&self, name: Option<&str>) -> Result<Rack, ToolError> {
         if let Some(name) = name {
-            return Rack::new(name).ok_or(RackError::Empty);
+            return Rack::new(name).ok_or(ToolError::EmptyRack);
         }
         let Self::Folder(folder) = self else {
-            return Err(RackError::NotNamed);
+            return Err(ToolError::RackNotNamed);
         };
-        let mut racks = folder.racks().map_err(RackError::Folder)?;
+        let path = folder.path().to_owned();
+        let racks = folder.racks();
+        let mut racks = racks.map_err(|error| ToolError::of_file(&path, error))?;
         match (racks.pop(), racks.len()) {
-            (None, _) => Err(RackError::None),
+            (None, _) => Err(ToolError::NoRack { path }),
             (Some(rack), 0) => Ok(rack),
             (Some(last), _) => {
                 let names = racks.iter().chain([&last]).map(Rack::name);
-                Err(RackError::Several(names.collect::<Vec<_>>().join(", ")))
+                let names = names.collect::<Vec<_>>().join(", ");
+                Err(ToolError::SeveralRacks { path, names })
             }
         }
     }
-}
-
-/// Why no rack is meant.
-#[derive(Debug, thiserror::Error)]
-pub enum RackError {
-    /// The name is empty.
-    #[error("--rack is empty; expected a rack's name")]
-    Empty,
-    /// SSM may have any number of racks.
-    #[error("with --ssm, --rack has to name the rack")]
-    NotNamed,
-    /// The folder has no rack.
-    #[error(
-        "there is no rack in the store; make one with: docker-tls invoke events/create.json, or name another --store"
-    )]
-    None,
-    /// The folder has several.
-    #[error("there are several racks in the store; name one by --rack: {0}")]
-    Several(String),
-    /// The folder cannot be read.
-    #[error("the store cannot be read: {0}")]
-    Folder(std::io::Error),
 }
 
 impl ParameterStore for Store {

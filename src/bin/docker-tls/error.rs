@@ -1,0 +1,133 @@
+//! Why a command could not do what it was asked, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use docker_tls_certgen::cloudformation::properties::PropertyError;
+use docker_tls_certgen::function::delivery::DeliveryError;
+use docker_tls_certgen::machine::http::ClientError;
+use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::store::StoreError;
+
+/// Why a command could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// There is no way to reach SSM or the response URL.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A property is of no use.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// The response was not delivered.
+    #[error(transparent)]
+    NotDelivered(#[from] DeliveryError),
+    /// The handler gave no answer.
+    #[error("{0}")]
+    NotAnswered(String),
+    /// A file or folder cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{}: not JSON: {error}", path.display())]
+    NotJson {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being JSON.
+        error: serde_json::Error,
+    },
+    /// Nobody could be answered.
+    #[error("{}: no ResponseURL in it, so CloudFormation could not be answered", path.display())]
+    NoResponseUrl {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The rack's name is empty.
+    #[error("--rack is empty; expected a rack's name")]
+    EmptyRack,
+    /// SSM may have any number of racks.
+    #[error("with --ssm, --rack has to name the rack")]
+    RackNotNamed,
+    /// The folder has no rack.
+    #[error("there is no rack in {}", path.display())]
+    NoRack {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder has several.
+    #[error("there are several racks in {}: {names}", path.display())]
+    SeveralRacks {
+        /// The folder.
+        path: PathBuf,
+        /// Their names.
+        names: String,
+    },
+    /// A part of the set is of no use.
+    #[error("the {part} of this rack {flaw}")]
+    Flawed {
+        /// The part.
+        part: Part,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// The trust bundle of a file is of no use.
+    #[error("{}: the trust bundle {flaw}", path.display())]
+    FlawedFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// Certificate and key are of different pairs.
+    #[error("the certificate and the key of this rack do not match")]
+    Mismatch,
+    /// A file is there already.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Standard input cannot be read.
+    #[error("standard input: {0}")]
+    Stdin(io::Error),
+    /// No host is left.
+    #[error("no hosts were given")]
+    NoHosts,
+    /// A host is not of the form that is expected.
+    #[error("{0:?} is not a host; expected HOST, HOST:PORT or [ADDRESS]:PORT")]
+    NotAHost(String),
+}
+
+impl ToolError {
+    /// An error about a file or folder.
+    pub fn of_file(path: &Path, error: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            error,
+        }
+    }
+
+    /// What to do about it, where there is more to say than the error does.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoResponseUrl { .. } => Some("an event looks like events/create.json"),
+            Self::NoRack { .. } => Some(
+                "make a rack with `docker-tls invoke events/create.json`, or name another folder with --store",
+            ),
+            Self::SeveralRacks { .. } => Some("choose one with --rack"),
+            Self::Flawed { .. } | Self::Mismatch => {
+                Some("`docker-tls inspect` shows the whole set, and what the next update repairs")
+            }
+            Self::Exists { .. } => Some("--force replaces it"),
+            _ => None,
+        }
+    }
+}
