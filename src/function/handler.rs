@@ -5,13 +5,13 @@ use std::cell::{Cell, RefCell};
 use crate::cloudformation::event::{Event, RequestType, ResourceKind};
 use crate::cloudformation::properties::{self, GetterProperties};
 use crate::cloudformation::response::{self, Data, GetterData, Response};
-use crate::function::generator::{Generator, GeneratorError, Reconciled};
+use crate::function::generator::{Generator, GeneratorError};
 use crate::function::getter;
 use crate::machine::Machine;
 use crate::plan::removal::{Departure, Removal};
 use crate::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use crate::plan::warning::Warning;
-use crate::set::rack::{Part, Rack};
+use crate::set::rack::Rack;
 use crate::set::state::{EventSeconds, Owner};
 use crate::store::ParameterStore;
 
@@ -33,15 +33,6 @@ pub struct Report {
     pub cuts_off: bool,
     /// What is kept although it should not stay so.
     pub warnings: Vec<Warning>,
-}
-
-impl Report {
-    fn of(summary: &impl ToString) -> Self {
-        Self {
-            summary: summary.to_string(),
-            ..Self::default()
-        }
-    }
 }
 
 /// How far an event's handling has come; it survives a handling that is broken off by a panic or the deadline.
@@ -72,216 +63,212 @@ pub async fn handle<S: ParameterStore, M: Machine>(
     machine: &M,
     progress: &Progress,
 ) -> Outcome {
-    let failed =
-        |reason: String| Outcome::Answer(progress.failed(event, &reason), Report::default());
-    let rack = properties::rack(&event.properties);
-    *progress.rack.borrow_mut() = rack.as_ref().ok().cloned();
-    let Some(request_type) = event.request_type else {
-        return failed(format!(
-            "RequestType is {:?}; expected Create, Update or Delete",
-            event.request_type_text
-        ));
+    let handling = Handling {
+        event,
+        sent_at,
+        store,
+        machine,
+        progress,
     };
-    match (request_type, event.kind()) {
-        (RequestType::Delete, Some(ResourceKind::Generator)) => match rack {
-            Ok(rack) => remove(event, sent_at, &rack, store, machine, progress).await,
-            Err(error) => deleted(event, Report::of(&format!("untouched: {error}"))),
-        },
-        (RequestType::Delete, _) => deleted(event, Report::of(&"untouched: nothing to remove")),
-        (_, Some(ResourceKind::Generator)) => {
-            match reconcile(event, request_type, sent_at, store, machine, progress).await {
-                Ok((response, reconciled)) => {
-                    let report = Report {
-                        summary: reconciled.plan.to_string(),
-                        cuts_off: reconciled.plan.cuts_off(),
-                        warnings: reconciled.warnings,
-                    };
-                    Outcome::Answer(response, report)
-                }
-                Err(Failure::Busy(reason)) => Outcome::NoAnswer(reason),
-                Err(Failure::Reason(reason)) => failed(reason),
-            }
+    match handling.run().await {
+        Ok((response, report)) => Outcome::Answer(response, report),
+        Err(Failure::Busy(reason)) => Outcome::NoAnswer(reason),
+        Err(Failure::Reason(reason)) => {
+            Outcome::Answer(progress.failed(event, &reason), Report::default())
         }
-        (_, Some(ResourceKind::Getter)) => match get(event, store, machine).await {
-            Ok(response) => Outcome::Answer(response, Report::default()),
-            Err(reason) => failed(reason),
-        },
-        (_, None) => failed(format!(
-            "ResourceType is {:?}; expected one of {}",
-            event.resource_type,
-            ResourceKind::TYPES.map(|(name, _)| name).join(", ")
-        )),
     }
 }
 
+/// Why an event is not answered with SUCCESS.
 enum Failure {
+    /// It is answered with FAILED, for this reason.
     Reason(String),
+    /// It is not answered at all: another invocation is at work.
     Busy(String),
+}
+
+impl Failure {
+    fn of(error: &impl ToString) -> Self {
+        Self::Reason(error.to_string())
+    }
 }
 
 impl From<GeneratorError> for Failure {
     fn from(error: GeneratorError) -> Self {
         match error {
             GeneratorError::Busy => Self::Busy(error.to_string()),
-            error => Self::Reason(error.to_string()),
+            error => Self::of(&error),
         }
     }
 }
 
-async fn reconcile<S: ParameterStore, M: Machine>(
-    event: &Event,
-    request_type: RequestType,
+type Success = (Response, Report);
+
+/// One event, and what it is handled with.
+struct Handling<'a, S, M> {
+    event: &'a Event,
     sent_at: Option<EventSeconds>,
-    store: &S,
-    machine: &M,
-    progress: &Progress,
-) -> Result<(Response, Reconciled), Failure> {
-    let reason = |error: &dyn ToString| Failure::Reason(error.to_string());
-    if let Some(unknown) = properties::unknown_property(&event.properties) {
-        if request_type == RequestType::Create {
-            return Err(reason(&unknown));
+    store: &'a S,
+    machine: &'a M,
+    progress: &'a Progress,
+}
+
+impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
+    async fn run(&self) -> Result<Success, Failure> {
+        let event = self.event;
+        let rack = properties::rack(&event.properties);
+        *self.progress.rack.borrow_mut() = rack.as_ref().ok().cloned();
+        let Some(request_type) = event.request_type else {
+            return Err(Failure::Reason(format!(
+                "RequestType is {:?}; expected Create, Update or Delete",
+                event.request_type_text
+            )));
+        };
+        match (request_type, event.kind()) {
+            (RequestType::Delete, Some(ResourceKind::Generator)) => match rack {
+                Ok(rack) => self.remove(&rack).await,
+                Err(error) => Ok(self.deleted(&format!("untouched: {error}"))),
+            },
+            (RequestType::Delete, _) => Ok(self.deleted(&"untouched: nothing to remove")),
+            (_, Some(ResourceKind::Generator)) => self.reconcile(request_type).await,
+            (_, Some(ResourceKind::Getter)) => self.get().await,
+            (_, None) => Err(Failure::Reason(format!(
+                "ResourceType is {:?}; expected one of {}",
+                event.resource_type,
+                ResourceKind::TYPES.map(|(name, _)| name).join(", ")
+            ))),
         }
-        tracing::warn!(%unknown, "ignored, so that a rollback never gets stuck");
     }
-    let properties = GeneratorProperties::parse(&event.properties).map_err(|e| reason(&e))?;
-    let rack = properties.rack.clone();
-    if !response::generator_fits(event, &rack) {
-        return Err(Failure::Reason(format!(
-            "property Rack has {} bytes; expected a name short enough for a response of {} bytes, in which its hex \
-             stands five times",
-            rack.name().len(),
-            response::MAX_BODY_BYTES
-        )));
+
+    async fn reconcile(&self, request_type: RequestType) -> Result<Success, Failure> {
+        let event = self.event;
+        if let Some(unknown) = properties::unknown_property(&event.properties) {
+            if request_type == RequestType::Create {
+                return Err(Failure::of(&unknown));
+            }
+            tracing::warn!(%unknown, "ignored, so that a rollback never gets stuck");
+        }
+        let properties = GeneratorProperties::parse(&event.properties);
+        let properties = properties.map_err(|error| Failure::of(&error))?;
+        let rack = properties.rack.clone();
+        if !response::generator_fits(event, &rack) {
+            return Err(Failure::Reason(format!(
+                "property Rack has {} bytes; expected a name short enough for a response of {} bytes, in which its \
+                 hex stands five times",
+                rack.name().len(),
+                response::MAX_BODY_BYTES
+            )));
+        }
+        let old = OldProperties::read(&event.old_properties);
+        let left = old.rack.clone().filter(|old| *old != rack);
+        let (occasion, old) = match (request_type, &left) {
+            (RequestType::Create, _) => (Occasion::Adoption, old),
+            (_, Some(_)) => (Occasion::Adoption, OldProperties::default()),
+            (_, None) => (Occasion::Update, old),
+        };
+        let spec = Spec {
+            properties,
+            old,
+            occasion,
+            owner: self.owner(),
+            sent_at: self.sent_at,
+        };
+        let generator = self.generator(&rack, &self.progress.owns);
+        let reconciled = generator.reconcile(&spec).await?;
+        // Where this event takes a move to another rack back, the resource's id is still that of its own rack. So
+        // CloudFormation never heard of the other's, and will send no Delete for it.
+        if let Some(other) = left.filter(|_| self.has_id_of(&rack)) {
+            self.leave(&other).await;
+        }
+        let id = match &event.physical_resource_id {
+            Some(id) if occasion == Occasion::Update => id.clone(),
+            _ => rack.hex().to_owned(),
+        };
+        let report = Report {
+            summary: reconciled.plan.to_string(),
+            cuts_off: reconciled.plan.cuts_off(),
+            warnings: reconciled.warnings,
+        };
+        let data = Data::Generator(reconciled.data);
+        Ok((Response::success(event, id, Some(data)), report))
     }
-    let old = OldProperties::read(&event.old_properties);
-    let not_reached = rack_not_reached(event, &rack, &old);
-    let changes_rack = old.rack.as_ref().is_some_and(|old| *old != rack);
-    let is_adoption = request_type == RequestType::Create || changes_rack;
-    let spec = Spec {
-        properties,
-        old: if changes_rack {
-            OldProperties::default()
-        } else {
-            old
-        },
-        occasion: if is_adoption {
-            Occasion::Adoption
-        } else {
-            Occasion::Update
-        },
-        owner: Owner::new(&event.stack_id, &event.logical_resource_id),
-        sent_at,
-    };
-    let reconciled = Generator::new(store, machine, &rack, &progress.owns)
-        .reconcile(&spec)
-        .await?;
-    if let Some(rack) = not_reached {
-        leave(event, sent_at, &rack, store, machine).await;
+
+    /// Takes the resource off another rack. No rollback fails for it: what stays behind then is only of no use.
+    async fn leave(&self, rack: &Rack) {
+        let owns = Cell::new(false);
+        let (generator, departure) = (self.generator(rack, &owns), self.departure(false));
+        let rack = rack.name();
+        match generator.remove(&departure).await {
+            Ok(removal) => tracing::info!(rack, %removal, "the move to this rack is taken back"),
+            Err(error) => {
+                tracing::warn!(rack, %error, "the move to this rack left parameters behind");
+            }
+        }
     }
-    let id = match &event.physical_resource_id {
-        Some(id) if !is_adoption => id.clone(),
-        _ => rack.hex().to_owned(),
-    };
-    let data = Data::Generator(reconciled.data.clone());
-    Ok((Response::success(event, id, Some(data)), reconciled))
-}
 
-/// The rack that the resource was to move to, where this event takes it back: its id is still that of its own rack,
-/// so CloudFormation never heard of the other's, and will send no Delete for it.
-fn rack_not_reached(event: &Event, rack: &Rack, old: &OldProperties) -> Option<Rack> {
-    let other = old.rack.clone().filter(|other| other != rack);
-    other.filter(|_| has_id_of(event, rack))
-}
-
-fn has_id_of(event: &Event, rack: &Rack) -> bool {
-    event.physical_resource_id.as_deref() == Some(rack.hex())
-}
-
-fn departure(event: &Event, sent_at: Option<EventSeconds>) -> Departure {
-    Departure {
-        owner: Owner::new(&event.stack_id, &event.logical_resource_id),
-        has_rack_id: false,
-        sent_at,
-        kms_key_id: properties::kms_key_id(&event.properties),
-    }
-}
-
-/// Takes the resource off another rack. No rollback fails for it: what stays behind then is only of no use.
-async fn leave<S: ParameterStore, M: Machine>(
-    event: &Event,
-    sent_at: Option<EventSeconds>,
-    rack: &Rack,
-    store: &S,
-    machine: &M,
-) {
-    let owns = Cell::new(false);
-    let generator = Generator::new(store, machine, rack, &owns);
-    let rack = rack.name();
-    match generator.remove(&departure(event, sent_at)).await {
-        Ok(removal) => tracing::info!(rack, %removal, "the move to this rack is taken back"),
-        Err(error) => tracing::warn!(rack, %error, "the move to this rack left parameters behind"),
-    }
-}
-
-async fn remove<S: ParameterStore, M: Machine>(
-    event: &Event,
-    sent_at: Option<EventSeconds>,
-    rack: &Rack,
-    store: &S,
-    machine: &M,
-    progress: &Progress,
-) -> Outcome {
-    let departure = Departure {
-        has_rack_id: has_id_of(event, rack),
-        ..departure(event, sent_at)
-    };
-    let generator = Generator::new(store, machine, rack, &progress.owns);
-    match generator.remove(&departure).await {
-        Ok(removal @ Removal::Nothing(_)) => {
+    async fn remove(&self, rack: &Rack) -> Result<Success, Failure> {
+        let departure = self.departure(self.has_id_of(rack));
+        let generator = self.generator(rack, &self.progress.owns);
+        let removal = generator.remove(&departure).await?;
+        if matches!(removal, Removal::Nothing(_)) {
             tracing::warn!(rack = rack.name(), %removal, "Delete");
-            deleted(event, Report::of(&removal))
         }
-        Ok(removal) => deleted(event, Report::of(&removal)),
-        Err(GeneratorError::Busy) => Outcome::NoAnswer(GeneratorError::Busy.to_string()),
-        Err(error) => Outcome::Answer(
-            progress.failed(event, &error.to_string()),
-            Report::default(),
-        ),
+        Ok(self.deleted(&removal))
     }
-}
 
-fn deleted(event: &Event, report: Report) -> Outcome {
-    let id = event.physical_resource_id.clone();
-    let id = id.unwrap_or_else(|| response::not_created_id(event, None));
-    Outcome::Answer(Response::success(event, id, None), report)
-}
-
-async fn get<S: ParameterStore, M: Machine>(
-    event: &Event,
-    store: &S,
-    machine: &M,
-) -> Result<Response, String> {
-    let properties = GetterProperties::parse(&event.properties).map_err(|e| e.to_string())?;
-    let value = getter::get(store, machine, &properties)
-        .await
-        .map_err(|error| error.to_string())?;
-    let data = Data::Getter(GetterData {
-        value: value.expose().to_owned(),
-    });
-    let id = properties.rack.hex().to_owned();
-    let response = Response::success(event, id, Some(data));
-    let response = match properties.part {
-        Part::CaKey | Part::Key => response.no_echo(),
-        _ => response,
-    };
-    let bytes = response.body().len();
-    if bytes > response::MAX_BODY_BYTES {
-        return Err(format!(
-            "the response with the value of {} would take {bytes} bytes, but CloudFormation takes {}; read the \
-             parameter from SSM instead",
-            properties.rack.parameter_name(properties.part),
-            response::MAX_BODY_BYTES
-        ));
+    async fn get(&self) -> Result<Success, Failure> {
+        let properties = GetterProperties::parse(&self.event.properties);
+        let properties = properties.map_err(|error| Failure::of(&error))?;
+        let value = getter::get(self.store, self.machine, &properties).await;
+        let value = value.map_err(|error| Failure::of(&error))?;
+        let data = Data::Getter(GetterData {
+            value: value.expose().to_owned(),
+        });
+        let id = properties.rack.hex().to_owned();
+        let mut response = Response::success(self.event, id, Some(data));
+        if properties.part.is_key() {
+            response = response.no_echo();
+        }
+        let bytes = response.body().len();
+        if bytes > response::MAX_BODY_BYTES {
+            return Err(Failure::Reason(format!(
+                "the response with the value of {} would take {bytes} bytes, but CloudFormation takes {}; read the \
+                 parameter from SSM instead",
+                properties.rack.parameter_name(properties.part),
+                response::MAX_BODY_BYTES
+            )));
+        }
+        Ok((response, Report::default()))
     }
-    Ok(response)
+
+    fn deleted(&self, summary: &impl ToString) -> Success {
+        let id = self.event.physical_resource_id.clone();
+        let id = id.unwrap_or_else(|| response::not_created_id(self.event, None));
+        let report = Report {
+            summary: summary.to_string(),
+            ..Report::default()
+        };
+        (Response::success(self.event, id, None), report)
+    }
+
+    fn generator<'a>(&'a self, rack: &'a Rack, owns: &'a Cell<bool>) -> Generator<'a, S, M> {
+        Generator::new(self.store, self.machine, rack, owns)
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::new(&self.event.stack_id, &self.event.logical_resource_id)
+    }
+
+    fn departure(&self, has_rack_id: bool) -> Departure {
+        Departure {
+            owner: self.owner(),
+            has_rack_id,
+            sent_at: self.sent_at,
+            kms_key_id: properties::kms_key_id(&self.event.properties),
+        }
+    }
+
+    fn has_id_of(&self, rack: &Rack) -> bool {
+        self.event.physical_resource_id.as_deref() == Some(rack.hex())
+    }
 }

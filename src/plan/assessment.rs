@@ -62,8 +62,8 @@ impl CurrentCa {
 pub enum Anchor {
     /// The current CA: no rotation is open.
     Current,
-    /// Another CA: a rotation is open.
-    Other(CaCertificate),
+    /// The previous CA: a rotation is open.
+    Previous(CaCertificate),
 }
 
 /// Where a set stands, whatever the date: what the planner, the attributes, the warnings and the tool start from.
@@ -74,7 +74,7 @@ pub struct Assessment {
     /// The CA that the CA key belongs to; `None` where that key or any trace of its certificate is lost.
     pub current: Option<CurrentCa>,
     /// The CAs that can be the anchor before the current one is, the likeliest first.
-    others: Vec<CaCertificate>,
+    anchors: Vec<CaCertificate>,
     /// The CAs of the bundle and of the record that are trusted no more.
     retired: Vec<CaCertificate>,
 }
@@ -86,7 +86,7 @@ impl Assessment {
         let current = current_ca(&found, recorded.as_ref());
         let retired = retired(&found, recorded.as_ref(), current.as_ref());
         Self {
-            others: other_anchors(&found, recorded.as_ref(), current.as_ref(), &retired),
+            anchors: possible_anchors(&found, recorded.as_ref(), current.as_ref(), &retired),
             found,
             current,
             retired,
@@ -101,7 +101,7 @@ impl Assessment {
     /// The previous CA while a rotation is open, whatever the date: what `PreviousCACertSha256` shows, and what
     /// `RetiredCA` must name.
     pub fn previous_ca(&self) -> Option<&CaCertificate> {
-        self.current.as_ref().and(self.others.first())
+        self.current.as_ref().and(self.anchors.first())
     }
 
     /// The CA that an earlier event began to retire, and did not come to an end with.
@@ -119,9 +119,9 @@ impl Assessment {
         now: OffsetDateTime,
     ) -> Option<Anchor> {
         let is_closed = |ca: &CaCertificate| closed.is_some_and(|closed| closed.has_key_of(ca));
-        let mut others = self.others.iter();
-        match others.find(|ca| !ca.is_expired(now) && !is_closed(ca)) {
-            Some(other) => Some(Anchor::Other(other.clone())),
+        let mut anchors = self.anchors.iter();
+        match anchors.find(|ca| !ca.is_expired(now) && !is_closed(ca)) {
+            Some(anchor) => Some(Anchor::Previous(anchor.clone())),
             None => self.current.as_ref().map(|_| Anchor::Current),
         }
     }
@@ -144,7 +144,7 @@ impl Assessment {
             return false;
         };
         match (anchor, &self.current) {
-            (Some(Anchor::Other(authority)), _) => chain.leads_to(authority),
+            (Some(Anchor::Previous(authority)), _) => chain.leads_to(authority),
             (Some(Anchor::Current), Some(current)) => match current.certificate() {
                 Some(authority) => chain.leads_to(authority),
                 None => current.has_issued(chain.leaf()),
@@ -249,7 +249,7 @@ fn retired(
 }
 
 /// Rule 2 of docs/rotation.md: the CAs that can be the anchor before the current one is, the likeliest first.
-fn other_anchors(
+fn possible_anchors(
     found: &Found,
     recorded: Option<&CaCertificate>,
     current: Option<&CurrentCa>,
@@ -273,7 +273,7 @@ fn other_anchors(
     let crossed = crossed.into_iter().map(|(_, ca)| ca);
     let direct = direct.into_iter().map(|(_, ca)| ca);
     let likely = crossed.chain(recorded_other).chain(direct);
-    let mut others: Vec<CaCertificate> = likely.cloned().collect();
+    let mut anchors: Vec<CaCertificate> = likely.cloned().collect();
 
     // What neither the record nor the chain tells of is an anchor only if the record does not say that the current CA
     // is the anchor, and if the CA key or the certificate shows that the bundle is of this set.
@@ -281,7 +281,7 @@ fn other_anchors(
     let is_of_this_set =
         current.is_none_or(|ca| ca.certificate().is_some()) || bundled.iter().any(is_current);
     if !is_settled && is_of_this_set {
-        others.extend(bundled.iter().filter(is_other).cloned());
+        anchors.extend(bundled.iter().filter(is_other).cloned());
     }
-    others
+    anchors
 }

@@ -77,7 +77,7 @@ impl Case<'_> {
 
     /// Rule 7 of docs/rotation.md.
     pub(crate) fn refuse_a_token_near_the_anchors_end(&self) -> Result<(), Refusal> {
-        match self.other_anchor() {
+        match self.previous_ca() {
             Some(anchor) if self.spec.is_due(anchor, self.now) => Err(Refusal::AnchorEndsSoon {
                 anchor: anchor.fingerprint(),
                 not_after: anchor.not_after(),
@@ -90,7 +90,7 @@ impl Case<'_> {
     pub(crate) fn keep_ca(&self, current: &CurrentCa) -> Plan {
         let mut causes = Vec::new();
         let pair_is_good = self.pair_is_good();
-        let anchor = self.other_anchor();
+        let anchor = self.previous_ca();
         let cross = anchor.and_then(|anchor| self.cross(current, anchor));
         let gives_up_anchor = anchor.is_some() && cross.is_none() && !pair_is_good;
         let pair = if pair_is_good {
@@ -115,7 +115,7 @@ impl Case<'_> {
             }
         };
         let anchor = match anchor {
-            Some(anchor) if !gives_up_anchor => AnchorPlan::Other(anchor.clone()),
+            Some(anchor) if !gives_up_anchor => AnchorPlan::Previous(anchor.clone()),
             _ => AnchorPlan::Current,
         };
         let also_trusted = match &anchor {
@@ -155,28 +155,28 @@ impl Case<'_> {
         }
         causes.splice(0..0, self.close_cause());
         let current = self.assessment.current.as_ref();
-        let former = current.filter(|former| {
-            let certificate = former.certificate();
+        let outgoing = current.filter(|outgoing| {
+            let certificate = outgoing.certificate();
             certificate.is_none_or(|authority| !authority.is_expired(self.now))
         });
         let rotated = |anchor, key: &PrivateKey| {
             let cross = CrossPlan::Sign(key.clone());
             (Action::Rotate, anchor, None, self.new_pair(Some(cross)))
         };
-        let anchor = self.other_anchor();
+        let anchor = self.previous_ca();
         let anchor = anchor.map(|anchor| (anchor, self.anchor_key(anchor)));
-        let (action, anchor, also_trusted, pair) = match (anchor, former) {
+        let (action, anchor, also_trusted, pair) = match (anchor, outgoing) {
             // [B, A], leaf of B, B by A: to [C, A], leaf of C, C by A.
-            (Some((anchor, Some(key))), _) => rotated(AnchorPlan::Other(anchor.clone()), &key),
+            (Some((anchor, Some(key))), _) => rotated(AnchorPlan::Previous(anchor.clone()), &key),
             // [A], leaf of A: to [B, A], leaf of A.
             (Some((anchor, None)), _) if self.pair_is_good() => {
                 let pair = self.good_pair(None, &mut causes);
-                let anchor = AnchorPlan::Other(anchor.clone());
+                let anchor = AnchorPlan::Previous(anchor.clone());
                 (Action::Introduce, anchor, None, pair)
             }
             // [A], leaf of A: to [B, A], leaf of B, B by A. And [B, A], no good pair: to [C, B], leaf of C, C by B, for
             // daemons that know A alone are lost, but those that know B as well are not.
-            (_, Some(former)) => rotated(AnchorPlan::Former(former.clone()), &former.key),
+            (_, Some(outgoing)) => rotated(AnchorPlan::Outgoing(outgoing.clone()), &outgoing.key),
             // [A], no good pair: to [B, A], leaf of B.
             (Some((anchor, None)), None) => {
                 let pair = self.new_pair(None);
@@ -208,23 +208,21 @@ impl Case<'_> {
 
     /// Rule 9 of docs/rotation.md: the plan, with whom it cuts off.
     fn told(&self, plan: Plan) -> Plan {
-        let lost = match (&self.anchor, &plan.anchor) {
-            (Some(Anchor::Other(_)), AnchorPlan::Other(anchor)) => self
+        let cut_off = match (&self.anchor, &plan.anchor) {
+            (Some(Anchor::Previous(_)), AnchorPlan::Previous(anchor)) => self
                 .left_out(&plan, anchor)
                 .map_or(CutOff::Nobody, knowing_only),
-            (Some(Anchor::Other(anchor)), _) => knowing_only(anchor),
+            (Some(Anchor::Previous(anchor)), _) => knowing_only(anchor),
             // The end of a CA that expired cuts nobody off who was not refused before.
             (Some(Anchor::Current), _) => CutOff::Nobody,
             (None, _) if self.is_first_set() => CutOff::Nobody,
             (None, _) => CutOff::Everyone,
         };
-        let publishes = !plan.writes_only_state() || lost != CutOff::Nobody;
-        let cut_off = if publishes && self.assessment.pair_is_orphaned(self.now) {
-            CutOff::Everyone
-        } else {
-            lost
-        };
-        Plan { cut_off, ..plan }
+        let mut plan = Plan { cut_off, ..plan };
+        if plan.publishes() && self.assessment.pair_is_orphaned(self.now) {
+            plan.cut_off = CutOff::Everyone;
+        }
+        plan
     }
 
     /// Without a record, which of two CAs that are not the current one is the anchor can only be told from the chain.
@@ -243,9 +241,9 @@ impl Case<'_> {
     }
 
     /// The anchor, if it is another CA than the current one.
-    fn other_anchor(&self) -> Option<&CaCertificate> {
+    fn previous_ca(&self) -> Option<&CaCertificate> {
         match &self.anchor {
-            Some(Anchor::Other(authority)) => Some(authority),
+            Some(Anchor::Previous(authority)) => Some(authority),
             _ => None,
         }
     }
@@ -319,7 +317,7 @@ impl Case<'_> {
     }
 
     fn leads_nowhere(&self) -> Cause {
-        match self.other_anchor() {
+        match self.previous_ca() {
             Some(anchor) => Cause::NotLeadingTo {
                 anchor: anchor.fingerprint(),
             },
@@ -366,7 +364,7 @@ impl Case<'_> {
             causes.push(Cause::NotIntact { part: Part::CaCert });
         }
         let anchor = match anchor {
-            AnchorPlan::Other(authority) => Some(authority),
+            AnchorPlan::Previous(authority) => Some(authority),
             _ => None,
         };
         let expected = std::iter::once(current).chain(anchor);

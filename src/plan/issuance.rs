@@ -46,8 +46,8 @@ pub(crate) fn issue(
     };
     let anchor = match &plan.anchor {
         AnchorPlan::Current => None,
-        AnchorPlan::Former(former) => Some(certificate_of(former, validity, now, mint)?),
-        AnchorPlan::Other(authority) => Some(authority.clone()),
+        AnchorPlan::Outgoing(outgoing) => Some(certificate_of(outgoing, validity, now, mint)?),
+        AnchorPlan::Previous(authority) => Some(authority.clone()),
     };
     let (chain, new_key) = match &plan.pair {
         PairPlan::Keep => (None, None),

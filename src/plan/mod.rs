@@ -154,8 +154,8 @@ impl Plan {
     fn open_anchor(&self) -> Option<&CaCertificate> {
         match &self.anchor {
             AnchorPlan::Current => None,
-            AnchorPlan::Former(former) => former.certificate(),
-            AnchorPlan::Other(authority) => Some(authority),
+            AnchorPlan::Outgoing(outgoing) => outgoing.certificate(),
+            AnchorPlan::Previous(authority) => Some(authority),
         }
     }
 }
@@ -205,10 +205,10 @@ pub(crate) enum CaPlan {
 pub(crate) enum AnchorPlan {
     /// The CA that will be the current one.
     Current,
-    /// The CA that was the current one.
-    Former(CurrentCa),
-    /// Another CA.
-    Other(CaCertificate),
+    /// The CA that is the current one until then.
+    Outgoing(CurrentCa),
+    /// The previous CA.
+    Previous(CaCertificate),
 }
 
 /// What happens to the end-entity certificate and its key.
@@ -297,8 +297,8 @@ pub(crate) enum AnchorRecordPlan {
     Clear,
     /// This record, known already.
     Record(AnchorRecord),
-    /// The former current CA with its key, recorded before anything else is written.
-    RecordFormer(PrivateKey),
+    /// The outgoing CA with its key, recorded before anything else is written.
+    RecordOutgoing(PrivateKey),
     /// The CA that will be the current one, without its key: the other CA of the bundle vouches for nothing new.
     RecordCurrent,
 }

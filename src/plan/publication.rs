@@ -183,7 +183,7 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
             before.record_anchor(record.clone());
             after.record_anchor(record.clone());
         }
-        AnchorRecordPlan::RecordFormer(key) => {
+        AnchorRecordPlan::RecordOutgoing(key) => {
             if let Some(anchor) = &issued.anchor {
                 let record = AnchorRecord::new(anchor, Some(key));
                 before.record_anchor(record.clone());

@@ -1,6 +1,5 @@
 //! What the state remembers of a plan.
 
-use crate::pki::certificate::Fingerprint;
 use crate::plan::decision::Case;
 use crate::plan::spec::Occasion;
 use crate::plan::{
@@ -14,12 +13,12 @@ pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Resul
     let (spec, found) = (case.spec, &case.assessment.found);
     let anchor = anchor_record(case, &plan);
     let mut state = case.state.clone();
-    // Without a state, nothing tells that the former token was seen, and a rollback would bring it back.
+    // Without a state, nothing tells that the old token was seen, and a rollback would bring it back.
     if found.state.is_err()
         && plan.publishes()
-        && let Some(former) = &spec.old.rotation_token
+        && let Some(old) = &spec.old.rotation_token
     {
-        state.see(former.clone());
+        state.see(old.clone());
     }
     let changes_record = match &anchor {
         AnchorRecordPlan::Keep => false,
@@ -41,8 +40,12 @@ pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Resul
         writes_state = false;
     }
     if writes_state {
-        for stale in stale_words(case) {
-            state.retire(&stale);
+        // A word that names nothing stored must stand in the way neither of the next rotation nor of a rollback.
+        let words = [spec.old.retired_ca, spec.properties.retired_ca];
+        for word in words.into_iter().flatten() {
+            if !case.assessment.knows(&word) {
+                state.retire(&word);
+            }
         }
         if plan.action == Action::Keep {
             plan.action = Action::Record;
@@ -66,7 +69,7 @@ fn anchor_record(case: &Case<'_>, plan: &Plan) -> AnchorRecordPlan {
         return AnchorRecordPlan::Keep;
     }
     match &plan.anchor {
-        AnchorPlan::Other(authority) => {
+        AnchorPlan::Previous(authority) => {
             let recorded = case.state.anchor().and_then(AnchorRecord::certificate);
             if recorded.as_ref() == Some(authority)
                 && !case.state.has_retired(&authority.fingerprint())
@@ -76,7 +79,7 @@ fn anchor_record(case: &Case<'_>, plan: &Plan) -> AnchorRecordPlan {
             let key = case.anchor_key(authority);
             AnchorRecordPlan::Record(AnchorRecord::new(authority, key.as_ref()))
         }
-        AnchorPlan::Former(former) => AnchorRecordPlan::RecordFormer(former.key.clone()),
+        AnchorPlan::Outgoing(outgoing) => AnchorRecordPlan::RecordOutgoing(outgoing.key.clone()),
         AnchorPlan::Current if plan.also_trusted.is_some() => AnchorRecordPlan::RecordCurrent,
         AnchorPlan::Current => AnchorRecordPlan::Clear,
     }
@@ -91,12 +94,4 @@ fn settles(case: &Case<'_>, plan: &Plan) -> bool {
         }
         _ => false,
     }
-}
-
-/// What `RetiredCA` says or said before, where it names nothing that is stored. It is remembered when the state is written
-/// anyway, so that it stands in the way neither of the next rotation nor of a rollback.
-fn stale_words(case: &Case<'_>) -> impl Iterator<Item = Fingerprint> {
-    let words = [case.spec.old.retired_ca, case.spec.properties.retired_ca];
-    let words = words.into_iter().flatten();
-    words.filter(|word| !case.assessment.knows(word))
 }
