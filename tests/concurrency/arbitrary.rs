@@ -3,13 +3,14 @@
 use docker_tls_certgen::cloudformation::event::Event;
 use docker_tls_certgen::cloudformation::response::{MAX_BODY_BYTES, Response};
 use docker_tls_certgen::function::handler::Outcome;
+use docker_tls_testing::fixtures::EVENTS;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::cases::cases;
-use crate::cloudformation::{EVENTS, make_event, make_store, run_alone};
+use crate::cloudformation::{make_event, make_store};
 use crate::machine::EPOCH;
-use crate::running::{Request, Running};
+use crate::running::{Request, Running, run_alone};
 use crate::store::MemoryStore;
 
 /// The longest id that CloudFormation takes.

@@ -1,53 +1,19 @@
 //! Events as CloudFormation sends them, made from those in `events/`.
 
 use docker_tls_certgen::cloudformation::event::Event;
+use docker_tls_certgen::function::handler::Outcome;
 use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::set::state::EventSeconds;
+use docker_tls_testing::fixtures;
+pub use docker_tls_testing::fixtures::make_event;
 use serde_json::{Value, json};
 
-use crate::machine::EPOCH;
-use crate::running::{Request, Running, Step};
-use crate::store::{Answer, MemoryStore};
-use docker_tls_certgen::function::handler::Outcome;
-
-/// The files of `events/`, with the names that they have there.
-pub const EVENTS: [(&str, &str); 11] = [
-    (
-        "bad-parameter-key",
-        include_str!("../../events/bad-parameter-key.json"),
-    ),
-    (
-        "bad-property",
-        include_str!("../../events/bad-property.json"),
-    ),
-    ("bad-rack", include_str!("../../events/bad-rack.json")),
-    ("bad-type", include_str!("../../events/bad-type.json")),
-    ("create", include_str!("../../events/create.json")),
-    ("delete", include_str!("../../events/delete.json")),
-    ("getter-key", include_str!("../../events/getter-key.json")),
-    ("getter", include_str!("../../events/getter.json")),
-    (
-        "update-retire",
-        include_str!("../../events/update-retire.json"),
-    ),
-    (
-        "update-rotate",
-        include_str!("../../events/update-rotate.json"),
-    ),
-    ("update", include_str!("../../events/update.json")),
-];
+use crate::running::{Request, run_alone};
+use crate::store::MemoryStore;
 
 /// The rack of the events and of the fixture.
 pub fn rack() -> Rack {
     Rack::new("rack-1").expect("a name that is not empty")
-}
-
-/// One of the events in `events/`.
-#[track_caller]
-pub fn make_event(file: &str) -> Value {
-    let event = EVENTS.iter().find(|(name, _)| *name == file);
-    let (_, text) = event.expect("there is such a file");
-    serde_json::from_str(text).expect("events are JSON")
 }
 
 /// One of the events in `events/`, with some of its properties changed; null takes a property away.
@@ -94,23 +60,6 @@ pub fn make_request(event: &Value, sent_at: Option<EventSeconds>) -> Request {
     Request { event, sent_at }
 }
 
-/// Runs an event alone, from its beginning to its end, while the clock stands still but for pauses.
-pub fn run_alone(request: &Request, store: &mut MemoryStore, name: &str) -> Outcome {
-    let mut now = EPOCH;
-    let (mut running, mut step) = Running::start(request, name, now);
-    loop {
-        let answer = match step {
-            Step::Asks(call) => store.apply(&call),
-            Step::Pauses(milliseconds) => {
-                now += milliseconds;
-                Answer::Awake
-            }
-            Step::Ends(outcome) => return *outcome,
-        };
-        step = running.resume(answer, now);
-    }
-}
-
 /// The store after these events, one after the other.
 #[track_caller]
 pub fn make_store(events: &[Value]) -> MemoryStore {
@@ -138,13 +87,10 @@ pub fn apply_all(store: &mut MemoryStore, events: &[Value]) {
 
 /// The store as the deployed handler left it: no state, no claim.
 pub fn make_deployed_store() -> MemoryStore {
-    let fixture = include_str!("../fixtures/deployed-handler-rack-1.json");
-    let fixture: Value = serde_json::from_str(fixture).expect("fixtures are JSON");
-    let parameters = fixture["Parameters"].as_object();
+    let [deployed, _] = fixtures::deployed();
     let mut store = MemoryStore::default();
-    for (name, parameter) in parameters.expect("a fixture has parameters") {
-        let value = parameter["Value"].as_str().expect("values are text");
-        store.plant(name, value);
+    for parameter in &deployed.parameters {
+        store.plant(&parameter.name, &parameter.value);
     }
     assert_eq!(store.set(&rack()).len(), Part::PUBLISHED.len());
     store

@@ -1,7 +1,7 @@
 //! A parameter store in memory that behaves as SSM does, one call at a time.
 //!
 //! A call is a value, so that a scheduler can hold it back, let it take effect, or let it take effect and lose the
-//! answer. [`crate::running`] is what makes a handler's calls wait for that.
+//! answer. [`crate::by_hand::running`] is what makes a handler's calls wait for that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -266,36 +266,5 @@ impl MemoryStore {
     /// Takes a part away behind the back of whoever writes there.
     pub fn lose(&mut self, rack: &Rack, part: Part) {
         self.parameters.remove(&rack.parameter_name(part));
-    }
-}
-
-#[test]
-fn the_store_counts_versions_from_one_again_after_a_delete_and_refuses_what_ssm_refuses() {
-    let rack = Rack::new("rack-1").expect("a name that is not empty");
-    let put = |value: &str, parameter_type, overwrite| Call::Put {
-        rack: rack.clone(),
-        part: Part::Key,
-        value: value.into(),
-        parameter_type,
-        overwrite,
-    };
-    let mut store = MemoryStore::default();
-    let longest = "x".repeat(MAX_VALUE_CHARS);
-    let one = put(&longest, ParameterType::String, false);
-    let other_type = put("x", ParameterType::SecureString, true);
-    let too_long = put(&format!("{longest}x"), ParameterType::String, true);
-    let over = put("x", ParameterType::String, true);
-    let delete = Call::Delete { rack: rack.clone() };
-    for (call, answer) in [
-        (&one, Answer::Version(1)),
-        (&one, Answer::Failed(Failure::Exists)),
-        (&over, Answer::Version(2)),
-        (&other_type, Answer::Failed(Failure::Type)),
-        (&too_long, Answer::Failed(Failure::Length)),
-        (&delete, Answer::Deleted),
-        (&delete, Answer::Deleted),
-        (&over, Answer::Version(1)),
-    ] {
-        assert_eq!(store.apply(call), answer, "{call}");
     }
 }

@@ -5,11 +5,12 @@ use docker_tls_certgen::pki::encoding::PemText;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
-use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::event::{carry_out, make_adoption};
+use crate::fixtures::{self, Deployed};
 use crate::mint::FreshMint;
 
 /// Now, unless a test says otherwise: some weeks after the deployed handler wrote the fixtures.
@@ -23,29 +24,22 @@ pub const RACK: &str = "rack-1";
 
 /// A set that the deployed handler wrote: RSA with 2048 bits, PKCS#1, no state.
 pub fn make_deployed() -> StoredSet {
-    make_from_fixture(include_str!("../fixtures/deployed-handler-rack-1.json"))
+    let [deployed, _] = fixtures::deployed();
+    make_from(&deployed)
 }
 
 /// Another such set, with other keys and the same names.
 pub fn make_other_deployed() -> StoredSet {
-    make_from_fixture(include_str!("../fixtures/deployed-handler-rack-2.json"))
+    let [_, other] = fixtures::deployed();
+    make_from(&other)
 }
 
-fn make_from_fixture(fixture: &str) -> StoredSet {
-    let fixture: Value = serde_json::from_str(fixture).expect("fixtures are JSON");
-    let rack = fixture["Rack"].as_str().and_then(Rack::new);
-    let rack = rack.expect("fixtures name their rack");
-    let stored = |part| {
-        let stored = &fixture["Parameters"][rack.parameter_name(part)];
-        let value = stored["Value"].as_str().expect("fixtures hold text");
-        let parameter = StoredParameter {
-            value: value.into(),
-            parameter_type: ParameterType::String,
-            version: 1,
-        };
-        (part, parameter)
-    };
-    Part::PUBLISHED.into_iter().map(stored).collect()
+fn make_from(deployed: &Deployed) -> StoredSet {
+    let mut stored = StoredSet::new();
+    for part in Part::PUBLISHED {
+        set_value(&mut stored, part, deployed.value(part));
+    }
+    stored
 }
 
 /// A set of our own, made by a Create some days before [`NOW`].

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest;
+/// Makes everything fresh, as the function does.
+pub use docker_tls_certgen::machine::real::SystemMint as FreshMint;
 use docker_tls_certgen::pki::authority::{Mint, SERIAL_BYTES};
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 
@@ -30,21 +32,6 @@ pub fn pool_key(number: usize) -> PrivateKey {
 /// Which key of the pool this public key belongs to.
 pub fn pool_number(public_key: &[u8]) -> Option<usize> {
     NUMBERS.get(public_key).copied()
-}
-
-/// Makes everything fresh, as the shell does.
-pub struct FreshMint;
-
-impl Mint for FreshMint {
-    fn key(&mut self, algorithm: KeyAlgorithm) -> Result<PrivateKey, rcgen::Error> {
-        PrivateKey::generate(algorithm)
-    }
-
-    fn serial(&mut self) -> Result<[u8; SERIAL_BYTES], rcgen::Error> {
-        let mut serial = [0; SERIAL_BYTES];
-        aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
-        Ok(serial)
-    }
 }
 
 /// Hands out given keys of the pool, and serial numbers that a text and their place decide.

@@ -14,7 +14,7 @@ use docker_tls_certgen::set::state::Owner;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::store::RACK;
+use crate::sets::RACK;
 
 /// An Update that leaves these properties as they were.
 #[track_caller]
@@ -93,16 +93,11 @@ pub fn carry_out(
     Done { plan, writes }
 }
 
-/// The event that comes next when nothing changes but `Version`.
+/// The event that comes next when nothing changes but `Version`, dated as this one.
 pub fn sticky(spec: &Spec) -> Spec {
     Spec {
-        old: OldProperties {
-            rack: Some(spec.properties.rack.clone()),
-            rotation_token: spec.properties.rotation_token.clone(),
-            retired_ca: spec.properties.retired_ca,
-        },
-        occasion: Occasion::Update,
-        ..spec.clone()
+        sent_at: spec.sent_at,
+        ..spec.next()
     }
 }
 

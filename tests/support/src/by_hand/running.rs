@@ -19,8 +19,8 @@ use docker_tls_certgen::set::state::EventSeconds;
 use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
 use time::{Duration, OffsetDateTime};
 
-use crate::machine::{Chance, ChanceMint, time_at};
-use crate::store::{Answer, Call, stored_set};
+use crate::by_hand::machine::{Chance, ChanceMint, EPOCH, time_at};
+use crate::by_hand::store::{Answer, Call, MemoryStore, stored_set};
 
 /// How long a handler has: longer than any schedule takes.
 const TIME_LIMIT: Duration = Duration::minutes(10);
@@ -96,6 +96,23 @@ impl Running {
                 question.expect("a handler waits for nothing but the store and the clock")
             }
         }
+    }
+}
+
+/// Runs an event alone, from its beginning to its end, while the clock stands still but for pauses.
+pub fn run_alone(request: &Request, store: &mut MemoryStore, name: &str) -> Outcome {
+    let mut now = EPOCH;
+    let (mut running, mut step) = Running::start(request, name, now);
+    loop {
+        let answer = match step {
+            Step::Asks(call) => store.apply(&call),
+            Step::Pauses(milliseconds) => {
+                now += milliseconds;
+                Answer::Awake
+            }
+            Step::Ends(outcome) => return *outcome,
+        };
+        step = running.resume(answer, now);
     }
 }
 

@@ -7,7 +7,7 @@ use docker_tls_certgen::set::flaw::Flaw;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 
-use crate::store::{set_value, value};
+use crate::sets::{set_value, value};
 
 /// A way in which a stored value can be bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,23 +40,27 @@ impl Damage {
         Self::OfAnotherSet,
     ];
 
-    /// Does it to a parameter.
+    /// Does it to a parameter of a stored set.
     #[track_caller]
     pub fn strike(self, stored: &mut StoredSet, part: Part, other: &StoredSet) {
-        let good = value(stored, part).to_owned();
-        let bad = match self {
-            Self::Missing => {
-                stored.remove(&part);
-                return;
-            }
+        match self.damaged(value(stored, part), value(other, part)) {
+            Some(bad) => set_value(stored, part, &bad),
+            None => drop(stored.remove(&part)),
+        }
+    }
+
+    /// What becomes of a good value, given that of another set; none when it goes.
+    #[track_caller]
+    pub fn damaged(self, good: &str, other: &str) -> Option<String> {
+        Some(match self {
+            Self::Missing => return None,
             Self::NotBase64 => "# not base64 #".to_owned(),
             Self::Text => STANDARD.encode("once upon a time\n"),
-            Self::EmptyBlock => STANDARD.encode(with_content(&good, "")),
-            Self::JunkDer => STANDARD.encode(with_content(&good, "anVuayBERVI=\n")),
+            Self::EmptyBlock => STANDARD.encode(with_content(good, "")),
+            Self::JunkDer => STANDARD.encode(with_content(good, "anVuayBERVI=\n")),
             Self::Truncated => good[..good.len() / 8 * 4].to_owned(),
-            Self::OfAnotherSet => value(other, part).to_owned(),
-        };
-        set_value(stored, part, &bad);
+            Self::OfAnotherSet => other.to_owned(),
+        })
     }
 
     /// What is wrong with the value by itself, afterwards.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use crate::damage::text_of;
-use crate::store::value;
+use crate::sets::value;
 
 /// Runs openssl with this input.
 #[track_caller]
