@@ -1,12 +1,7 @@
 //! Arbitrary values in the store: a plan, and writes that the next event keeps, or a clean refusal.
 #![no_main]
 
-#[path = "../concurrency/machine.rs"]
-#[expect(
-    dead_code,
-    reason = "the schedules of tests/concurrency use more of it"
-)]
-mod machine;
+use std::sync::LazyLock;
 
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
@@ -14,18 +9,15 @@ use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
-use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::Owner;
+use docker_tls_testing::by_hand::machine::{Chance, ChanceMint, EPOCH, time_at};
+use docker_tls_testing::fixtures::{Deployed, deployed};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
-use machine::{Chance, ChanceMint, EPOCH, time_at};
-
-const DEPLOYED: [&str; 2] = [
-    include_str!("../fixtures/deployed-handler-rack-1.json"),
-    include_str!("../fixtures/deployed-handler-rack-2.json"),
-];
+static SETS: LazyLock<[Deployed; 2]> = LazyLock::new(deployed);
 
 /// What stands in a parameter.
 #[derive(Arbitrary, Debug)]
@@ -56,14 +48,8 @@ struct Input {
 }
 
 fn real(set: bool, part: u8) -> String {
-    let fixture: Value = serde_json::from_str(DEPLOYED[usize::from(set)]).expect("a fixture");
-    let rack = fixture["Rack"]
-        .as_str()
-        .and_then(Rack::new)
-        .expect("a rack");
     let part = Part::PUBLISHED[usize::from(part) % Part::PUBLISHED.len()];
-    let value = &fixture["Parameters"][rack.parameter_name(part)]["Value"];
-    value.as_str().expect("a value").to_owned()
+    SETS[usize::from(set)].value(part).to_owned()
 }
 
 fn value(stored: &Stored) -> Option<String> {
