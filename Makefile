@@ -42,7 +42,7 @@ QUICK_TESTS := core lambda $(basename $(notdir $(wildcard tests/*.rs)))
 quick: export AWS_EC2_METADATA_DISABLED := true
 quick: export RUST_TEST_THREADS := 8
 quick: fmt tools
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked --lib $(addprefix --test ,$(QUICK_TESTS)) -- $(addprefix --skip ,$(LONG))
 
 .PHONY: test
@@ -150,11 +150,11 @@ bench-packages: packages
 
 .PHONY: fmt
 fmt:
-	cargo fmt --check
+	cargo fmt --all --check
 
 .PHONY: clippy
 clippy: packages
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --test e2e --test e2e_sam -- -D warnings
 
 .PHONY: lint-template

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use docker_tls_certgen as _;
+use docker_tls_testing::sources::read_all;
 
 /// The modules that each module names by its path from the crate's root. A layer's own file has the layer's name.
 type Imports = BTreeMap<String, BTreeSet<String>>;
@@ -27,14 +28,13 @@ fn source() -> &'static Path {
 fn read_imports(layers: &[String]) -> Imports {
     let mut texts = BTreeMap::new();
     for layer in layers {
-        for file in fs::read_dir(source().join(layer)).expect("a layer is a folder") {
-            let path = file.expect("a file").path();
+        for (path, text) in read_all(&source().join(layer)) {
             let name = path.file_stem().and_then(|name| name.to_str());
             let module = match name.expect("modules have plain names") {
                 "mod" => layer.clone(),
                 name => format!("{layer}::{name}"),
             };
-            texts.insert(module, fs::read_to_string(&path).expect("the file reads"));
+            texts.insert(module, text);
         }
     }
     let modules: BTreeSet<String> = texts.keys().cloned().collect();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use docker_tls_certgen as _;
+use docker_tls_testing::sources::read_all;
 
 const README: &str = include_str!("../README.md");
 const ROTATION: &str = include_str!("../docs/rotation.md");
@@ -183,28 +184,15 @@ fn is_path(word: &str) -> bool {
         .any(|start| word.starts_with(start))
 }
 
-/// The text of every file below a folder.
-fn read_all(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths
-        .flat_map(|path| {
-            if path.is_dir() {
-                read_all(&path)
-            } else {
-                vec![fs::read_to_string(&path).expect("a source file")]
-            }
-        })
-        .collect()
-}
-
 #[test]
 fn every_rule_that_the_code_cites_is_one_of_docs_rotation() {
-    let folders = ["src", "tests/core"].map(|folder| read_all(&root().join(folder)));
-    let sources = folders.concat();
+    let folders = ["src", "tests/core", "tests/support/src"];
+    let sources = folders
+        .map(|folder| read_all(&root().join(folder)))
+        .concat();
     let citations = sources
         .iter()
-        .flat_map(|source| source.lines())
+        .flat_map(|(_, source)| source.lines())
         .filter_map(|line| {
             line.split_once(" of docs/rotation.md")?
                 .0
@@ -253,14 +241,23 @@ fn table<'a>(document: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
 fn every_row_of_the_life_cycle_leads_to_tests_that_exist() {
     let rows = table(README, "\n## Life cycle\n");
     let tested = table(ROTATION, "\n## Where the life cycle is tested\n");
-    let sources = read_all(&root().join("tests/core")).concat()
-        + &read_all(&root().join("tests/lambda")).concat();
+    let folders = ["tests/core", "tests/lambda", "tests/support/src/lambda"];
+    let sources = folders
+        .map(|folder| read_all(&root().join(folder)))
+        .concat();
+    let sources: String = sources.into_iter().map(|(_, source)| source).collect();
     assert_eq!(rows.len(), tested.len());
     for (row, tested) in rows.iter().zip(&tested) {
         assert_eq!(row[..2], tested[..2]);
         for name in tested[2].split(", ") {
-            let test = format!("#[test]\nfn {}()", name.trim_matches('`'));
-            assert!(sources.contains(&test), "{name}");
+            let name = name.trim_matches('`');
+            let test = format!("#[test]\nfn {name}()");
+            // A scenario is made a test by a list of such.
+            let listed = format!("\n            {name},\n");
+            assert!(
+                sources.contains(&test) || sources.contains(&listed),
+                "{name}"
+            );
         }
     }
 }

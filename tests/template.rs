@@ -1,25 +1,19 @@
 //! template.yaml grants what the code needs, and nothing else.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use docker_tls_certgen::cloudformation::event::ResourceKind;
 use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_testing::sources::read_all;
 
 const TEMPLATE: &str = include_str!("../template.yaml");
 
 /// The SDK's calls in the sources, as the actions that IAM knows: `.client.put_parameter()` is `ssm:PutParameter`.
 fn read_called_actions() -> BTreeSet<String> {
-    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut actions = BTreeSet::new();
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            let entries = fs::read_dir(&path).expect("a folder of sources");
-            open.extend(entries.map(|entry| entry.expect("a source").path()));
-            continue;
-        }
-        let text = fs::read_to_string(&path).expect("a source file");
+    let sources = read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    for (_, text) in sources {
         if !text.contains("use aws_sdk_ssm::") {
             continue;
         }

@@ -3,7 +3,7 @@
 use docker_tls_certgen::cloudformation::event::Event;
 use docker_tls_certgen::cloudformation::response::{MAX_BODY_BYTES, Response};
 use docker_tls_certgen::function::handler::Outcome;
-use docker_tls_testing::fixtures::EVENTS;
+use docker_tls_testing::fixtures::{EVENTS, FIELDS, PROPERTIES};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -54,31 +54,8 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 /// A field of an event or a property, and what it becomes; without a value it goes.
 fn any_change() -> impl Strategy<Value = (bool, &'static str, Option<Value>)> {
-    let field = prop::sample::select(vec![
-        "RequestType",
-        "RequestId",
-        "StackId",
-        "LogicalResourceId",
-        "PhysicalResourceId",
-        "ResourceType",
-        "ResourceProperties",
-        "OldResourceProperties",
-    ]);
-    let property = prop::sample::select(vec![
-        "CAValidityDays",
-        "Description",
-        "KeyParameterType",
-        "KmsKeyId",
-        "ParameterKey",
-        "Rack",
-        "RenewBeforeDays",
-        "RetiredCA",
-        "RotationToken",
-        "SubjectAlternativeNames",
-        "ValidityDays",
-        "Version",
-        "Rok",
-    ]);
+    let field = prop::sample::select(&FIELDS);
+    let property = prop::sample::select([&PROPERTIES[..], &["Rok"]].concat());
     let good = prop::sample::select(vec![
         json!("Create"),
         json!("Update"),

@@ -10,11 +10,12 @@ mod ending;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::rc::Rc;
 use std::slice;
+use std::thread;
 
 use docker_tls_certgen::store::PUT_LIMIT;
+use docker_tls_testing::table;
 use serde_json::Value;
 
 use crate::behaviour::{Behaviour, NodeId, Numbering, Want};
@@ -80,8 +81,6 @@ pub enum End {
 
 /// What is explored.
 pub struct Scenario {
-    /// In a few words.
-    pub name: &'static str,
     /// What is there before.
     pub start: MemoryStore,
     /// The events that are handled at once.
@@ -93,6 +92,13 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// The events in a few words.
+    fn name(&self) -> String {
+        let types = self.events.iter().map(|event| &event["RequestType"]);
+        let types = types.filter_map(Value::as_str).collect::<Vec<_>>();
+        types.join(" ‖ ")
+    }
+
     /// Whether an operator gives the word that everything old is gone.
     fn closes(&self) -> bool {
         let retired = |event: &Value| !event["ResourceProperties"]["RetiredCA"].is_null();
@@ -155,17 +161,10 @@ enum Choice {
 
 /// Explores what these events do, within each of these limits, or within those of the environment alone.
 #[track_caller]
-pub fn explore_each(
-    limits: &[Limits],
-    name: &'static str,
-    start: &MemoryStore,
-    events: &[Value],
-    end: End,
-) {
+pub fn explore_each(limits: &[Limits], start: &MemoryStore, events: &[Value], end: End) {
     let asked = Limits::from_environment();
     for limits in asked.as_ref().map_or(limits, slice::from_ref) {
         explore(&Scenario {
-            name,
             start: start.clone(),
             events: events.to_vec(),
             limits: *limits,
@@ -178,18 +177,17 @@ pub fn explore_each(
 pub fn explore(scenario: &Scenario) -> Tally {
     let mut explorer = Explorer::new(scenario);
     let tally = explorer.run();
-    // Past the test harness, which would keep it to itself.
-    writeln!(
-        io::stdout(),
-        "{:<42} {:>26} schedules {:>8} states {:>5} ends {:>6} steps {:>6} runs",
-        scenario.name,
+    let test = thread::current();
+    table::print(&format!(
+        "{}: {}\n{:>26} schedules {:>8} states {:>5} ends {:>6} steps {:>6} runs",
+        test.name().unwrap_or_default(),
+        scenario.name(),
         tally.schedules,
         tally.states,
         tally.ends,
         tally.steps,
         explorer.behaviour.size().1
-    )
-    .expect("stdout is open");
+    ));
     tally
 }
 
@@ -489,7 +487,7 @@ impl<'a> Explorer<'a> {
             };
             writeln!(schedule, "  {at:>6} ms  {line}").expect("text takes all that is written");
         }
-        panic!("{}: {what}\n{schedule}", self.scenario.name);
+        panic!("{}: {what}\n{schedule}", self.scenario.name());
     }
 }
 

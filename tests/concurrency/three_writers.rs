@@ -25,32 +25,22 @@ const EACH: [Limits; 3] = [
 ];
 
 #[track_caller]
-fn check(name: &'static str, start: &MemoryStore, events: &[Value], end: End) {
-    explore_each(&EACH, name, start, events, end);
+fn check(start: &MemoryStore, events: &[Value], end: End) {
+    explore_each(&EACH, start, events, end);
 }
 
 #[test]
 fn a_create_that_is_delivered_twice_beside_another_stacks_makes_one_set() {
     let create = make_event("create");
     let events = [create.clone(), create.clone(), from_other_stack(create)];
-    check(
-        "create ‖ same ‖ another stack's",
-        &MemoryStore::default(),
-        &events,
-        End::Set,
-    );
+    check(&MemoryStore::default(), &events, End::Set);
 }
 
 #[test]
 fn a_token_that_is_delivered_twice_beside_an_update_rotates_once() {
     let rotate = make_event("update-rotate");
     let events = [rotate.clone(), rotate, make_event("update")];
-    check(
-        "rotate ‖ same ‖ update",
-        &make_own_store(),
-        &events,
-        End::Set,
-    );
+    check(&make_own_store(), &events, End::Set);
 }
 
 #[test]
@@ -58,7 +48,6 @@ fn a_token_that_is_delivered_twice_beside_another_refuses_nobody() {
     let rotate = make_event("update-rotate");
     let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
     check(
-        "rotate ‖ same ‖ rotate",
         &make_own_store(),
         &[rotate.clone(), rotate, other],
         End::Set,
@@ -69,22 +58,12 @@ fn a_token_that_is_delivered_twice_beside_another_refuses_nobody() {
 fn a_delete_beside_an_update_and_another_stacks_create_leaves_a_set() {
     let create = from_other_stack(make_event("create"));
     let events = [make_event("delete"), make_event("update-rotate"), create];
-    check(
-        "delete ‖ rotate ‖ create",
-        &make_own_store(),
-        &events,
-        End::Set,
-    );
+    check(&make_own_store(), &events, End::Set);
 }
 
 #[test]
 fn a_delete_that_is_delivered_twice_beside_another_stacks_create_leaves_a_set() {
     let create = from_other_stack(make_event("create"));
     let events = [make_event("delete"), make_event("delete"), create];
-    check(
-        "delete ‖ same ‖ create",
-        &make_own_store(),
-        &events,
-        End::Set,
-    );
+    check(&make_own_store(), &events, End::Set);
 }

@@ -31,8 +31,8 @@ const EACH: [Limits; 3] = [
 ];
 
 #[track_caller]
-fn check(name: &'static str, start: &MemoryStore, events: &[Value], end: End) {
-    explore_each(&EACH, name, start, events, end);
+fn check(start: &MemoryStore, events: &[Value], end: End) {
+    explore_each(&EACH, start, events, end);
 }
 
 fn twice(event: &Value) -> [Value; 2] {
@@ -82,23 +82,13 @@ fn new_names() -> Value {
 
 #[test]
 fn a_create_that_is_delivered_twice_at_once_makes_one_set() {
-    check(
-        "create ‖ same create",
-        &empty(),
-        &twice(&make_event("create")),
-        End::Set,
-    );
+    check(&empty(), &twice(&make_event("create")), End::Set);
 }
 
 #[test]
 fn two_stacks_that_create_the_same_rack_at_once_share_one_set() {
     let events = [make_event("create"), from_other_stack(make_event("create"))];
-    check(
-        "create ‖ create of another stack",
-        &empty(),
-        &events,
-        End::Set,
-    );
+    check(&empty(), &events, End::Set);
 }
 
 #[test]
@@ -107,18 +97,12 @@ fn another_stack_joins_while_an_update_rotates() {
         make_event("update-rotate"),
         from_other_stack(make_event("create")),
     ];
-    check(
-        "rotate ‖ create of another stack",
-        &make_own_store(),
-        &events,
-        End::Set,
-    );
+    check(&make_own_store(), &events, End::Set);
 }
 
 #[test]
 fn a_token_that_is_delivered_twice_at_once_rotates_once() {
     check(
-        "rotate ‖ same rotate",
         &make_own_store(),
         &twice(&make_event("update-rotate")),
         End::Set,
@@ -128,19 +112,13 @@ fn a_token_that_is_delivered_twice_at_once_rotates_once() {
 #[test]
 fn a_rotation_of_a_deployed_set_that_is_delivered_twice_at_once_refuses_nobody() {
     let events = twice(&make_event("update-rotate"));
-    check(
-        "deployed: rotate ‖ same rotate",
-        &make_deployed_store(),
-        &events,
-        End::Set,
-    );
+    check(&make_deployed_store(), &events, End::Set);
 }
 
 #[test]
 fn two_different_tokens_at_once_refuse_nobody() {
     let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
     check(
-        "rotate ‖ rotate",
         &make_own_store(),
         &[make_event("update-rotate"), other],
         End::Set,
@@ -150,71 +128,46 @@ fn two_different_tokens_at_once_refuse_nobody() {
 #[test]
 fn an_update_that_changes_nothing_succeeds_beside_a_rotation() {
     let events = [make_event("update-rotate"), make_event("update")];
-    check("rotate ‖ update", &make_own_store(), &events, End::Set);
+    check(&make_own_store(), &events, End::Set);
 }
 
 #[test]
 fn a_second_rotation_beside_an_update_leads_to_the_anchor_still() {
     let rotate = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
-    check(
-        "open: rotate ‖ update",
-        &rotated(),
-        &[rotate, make_event("update")],
-        End::Set,
-    );
+    check(&rotated(), &[rotate, make_event("update")], End::Set);
 }
 
 #[test]
 fn a_reissue_that_is_delivered_twice_at_once_leaves_one_pair() {
-    check(
-        "reissue ‖ same reissue",
-        &make_own_store(),
-        &twice(&new_names()),
-        End::Set,
-    );
+    check(&make_own_store(), &twice(&new_names()), End::Set);
 }
 
 #[test]
 fn a_reissue_and_a_rotation_at_once_refuse_nobody() {
     let names = json!({ "SubjectAlternativeNames": "docker.example.com" });
     let events = [make_event_with("update-rotate", &names), new_names()];
-    check("rotate ‖ reissue", &make_own_store(), &events, End::Set);
+    check(&make_own_store(), &events, End::Set);
 }
 
 #[test]
 fn a_set_without_its_key_is_repaired_once() {
     let mut store = make_own_store();
     store.lose(&rack(), Part::Key);
-    check(
-        "key lost: update ‖ same update",
-        &store,
-        &twice(&make_event("update")),
-        End::Set,
-    );
+    check(&store, &twice(&make_event("update")), End::Set);
 }
 
 #[test]
 fn a_set_without_its_ca_key_gets_one_new_ca() {
     let mut store = make_own_store();
     store.lose(&rack(), Part::CaKey);
-    check(
-        "CA key lost: update ‖ same update",
-        &store,
-        &twice(&make_event("update")),
-        End::Set,
-    );
+    check(&store, &twice(&make_event("update")), End::Set);
 }
 
 #[test]
 fn a_set_without_its_ca_certificate_gets_it_back_once() {
     let mut store = make_own_store();
     store.lose(&rack(), Part::CaCert);
-    check(
-        "CA lost: update ‖ same update",
-        &store,
-        &twice(&make_event("update")),
-        End::Set,
-    );
+    check(&store, &twice(&make_event("update")), End::Set);
 }
 
 #[test]
@@ -222,7 +175,7 @@ fn a_close_that_is_delivered_twice_at_once_closes_once() {
     let store = rotated();
     let retired = json!({ "RetiredCA": previous_ca(&store).to_string() });
     let events = twice(&make_event_with("update-retire", &retired));
-    check("close ‖ same close", &store, &events, End::Set);
+    check(&store, &events, End::Set);
 }
 
 #[test]
@@ -231,107 +184,66 @@ fn a_close_and_a_rotation_at_once_refuse_nobody_who_has_moved() {
     let retired = json!({ "RetiredCA": previous_ca(&store).to_string() });
     let rotate = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
     let events = [make_event_with("update-retire", &retired), rotate];
-    check("close ‖ rotate", &store, &events, End::Set);
+    check(&store, &events, End::Set);
 }
 
 #[test]
 fn a_delete_beside_an_update_leaves_all_or_nothing() {
     let events = [make_event("delete"), make_event("update")];
-    check(
-        "delete ‖ update",
-        &make_own_store(),
-        &events,
-        End::SetOrNothing,
-    );
+    check(&make_own_store(), &events, End::SetOrNothing);
 }
 
 #[test]
 fn a_delete_beside_a_rotation_leaves_all_or_nothing() {
     let events = [make_event("delete"), make_event("update-rotate")];
-    check(
-        "delete ‖ rotate",
-        &make_own_store(),
-        &events,
-        End::SetOrNothing,
-    );
+    check(&make_own_store(), &events, End::SetOrNothing);
 }
 
 #[test]
 fn a_delete_beside_another_stacks_create_leaves_a_set() {
     let events = [make_event("delete"), from_other_stack(make_event("create"))];
-    check(
-        "delete ‖ create of another stack",
-        &make_own_store(),
-        &events,
-        End::Set,
-    );
+    check(&make_own_store(), &events, End::Set);
 }
 
 #[test]
 fn a_delete_of_what_is_gone_leaves_another_stacks_create_alone() {
     let events = [make_event("delete"), from_other_stack(make_event("create"))];
-    check(
-        "gone: delete ‖ create of another stack",
-        &empty(),
-        &events,
-        End::Set,
-    );
+    check(&empty(), &events, End::Set);
 }
 
 #[test]
 fn a_delete_beside_the_create_that_timed_out_leaves_all_or_nothing() {
     let events = [delete_with_invented_id(), make_event("create")];
-    check("delete ‖ its create", &empty(), &events, End::SetOrNothing);
+    check(&empty(), &events, End::SetOrNothing);
 }
 
 #[test]
 fn a_delete_that_is_delivered_twice_at_once_leaves_nothing_behind() {
     check(
-        "delete ‖ same delete",
         &make_own_store(),
         &twice(&make_event("delete")),
         End::Nothing,
     );
     let events = twice(&delete_with_invented_id());
-    check(
-        "timed out: delete ‖ same delete",
-        &make_own_store(),
-        &events,
-        End::Nothing,
-    );
+    check(&make_own_store(), &events, End::Nothing);
 }
 
 #[test]
 fn two_owners_that_leave_at_once_leave_nothing_behind() {
     let events = [make_event("delete"), from_other_stack(make_event("delete"))];
-    check(
-        "delete ‖ delete of another stack",
-        &owned_by_two(),
-        &events,
-        End::Nothing,
-    );
+    check(&owned_by_two(), &events, End::Nothing);
 }
 
 #[test]
 fn a_delete_that_is_delivered_twice_at_once_takes_one_owner_off() {
-    check(
-        "adopted: delete ‖ same delete",
-        &adopted(),
-        &twice(&make_event("delete")),
-        End::Set,
-    );
-    check(
-        "shared: delete ‖ same delete",
-        &owned_by_two(),
-        &twice(&make_event("delete")),
-        End::Set,
-    );
+    check(&adopted(), &twice(&make_event("delete")), End::Set);
+    check(&owned_by_two(), &twice(&make_event("delete")), End::Set);
 }
 
 #[test]
 fn a_getter_beside_a_rotation_reads_one_pair() {
     for getter in ["getter", "getter-key"] {
         let events = [make_event("update-rotate"), make_event(getter)];
-        check("rotate ‖ getter", &make_own_store(), &events, End::Set);
+        check(&make_own_store(), &events, End::Set);
     }
 }

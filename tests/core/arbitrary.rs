@@ -13,6 +13,7 @@ use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldPropertie
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
+use docker_tls_testing::fixtures::PROPERTIES;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -330,19 +331,6 @@ fn any_json() -> impl Strategy<Value = Value> {
         1 => scalar.prop_map(|inner| json!({ "inner": inner })),
     ]
 }
-
-const PROPERTIES: [&str; 10] = [
-    "Rack",
-    "CAValidityDays",
-    "ValidityDays",
-    "RenewBeforeDays",
-    "KeyAlgorithm",
-    "SubjectAlternativeNames",
-    "RotationToken",
-    "RetiredCA",
-    "KeyParameterType",
-    "KmsKeyId",
-];
 
 proptest! {
     #![proptest_config(cases(2000))]

@@ -8,11 +8,11 @@ mod openssl_peer;
 mod rustls_peer;
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
+use docker_tls_testing::table;
 
 use crate::issued::{Origin, make_generations};
 use crate::store::{certificate, make_deployed, make_other_deployed, make_own};
@@ -120,8 +120,7 @@ fn check_all_connect(family: &str, origin: Origin, algorithm: KeyAlgorithm) {
             }
         }
     }
-    // Past the test harness, which would keep it to itself.
-    writeln!(io::stdout(), "{table}").expect("stdout is open");
+    table::print(&table);
     assert_eq!(refusals, Vec::<String>::new(), "{table}");
 }
 

@@ -4,22 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::fixtures::{self, Deployed, DeployedParameter};
 use crate::isolation;
 use crate::process::check;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_docker-tls");
 const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 /// `PhysicalResourceId` of the rack in the events.
 const RACK_HEX: &str = "7261636b2d31";
-/// A set that the deployed handler wrote.
-pub const FIRST_FIXTURE: &str = "deployed-handler-rack-1.json";
-/// Another one, with another CA.
-pub const SECOND_FIXTURE: &str = "deployed-handler-rack-2.json";
-
 const CA_KEY_LOST: &str = "CA key lost";
 const CA_CERT_LOST: &str = "CA cert lost";
 const CLOSED: &str = "closed";
@@ -37,15 +33,6 @@ pub struct Generation {
     pub name: &'static str,
     /// Where ca.pem, cert.pem and key.pem are.
     pub folder: PathBuf,
-}
-
-/// The published part of a set that can get lost.
-#[derive(Clone, Copy, Debug)]
-pub enum Part {
-    /// The trust bundle.
-    CaCert,
-    /// The current CA's key.
-    CaKey,
 }
 
 /// A rack's set in a store of its own, and all its generations.
@@ -127,17 +114,25 @@ impl History {
         history
     }
 
-    /// A rack that the deployed handler created: a file of tests/fixtures.
+    /// A rack that the deployed handler created.
     #[track_caller]
-    pub fn deployed(fixture: &str) -> Self {
-        let text = fs::read_to_string(Path::new(FIXTURES).join(fixture)).expect("a fixture");
-        let fixture: Value = serde_json::from_str(&text).expect("fixtures are JSON");
-        let rack_hex = fixture["PhysicalResourceId"].as_str().expect("an id");
-        let mut history = Self::empty(rack_hex);
+    pub fn deployed() -> Self {
+        let [first, _] = fixtures::deployed();
+        Self::of(&first)
+    }
+
+    /// Another one of the same name, with another CA.
+    #[track_caller]
+    pub fn other_deployed() -> Self {
+        let [_, second] = fixtures::deployed();
+        Self::of(&second)
+    }
+
+    fn of(deployed: &Deployed) -> Self {
+        let mut history = Self::empty(&deployed.physical_id);
         fs::create_dir(history.store()).expect("a new folder");
-        let parameters = fixture["Parameters"].as_object().expect("parameters");
-        for (name, stored) in parameters {
-            let stored = json!({ "value": stored["Value"], "Type": stored["Type"], "version": 1 });
+        for DeployedParameter { name, kind, value } in &deployed.parameters {
+            let stored = json!({ "value": value, "Type": kind, "version": 1 });
             let path = history.store().join(format!("{name}.json"));
             fs::write(path, stored.to_string()).expect("room in memory");
         }
@@ -185,11 +180,7 @@ impl History {
     /// An update after a parameter was lost.
     #[track_caller]
     pub fn lose(&mut self, part: Part, name: &'static str) {
-        let suffix = match part {
-            Part::CaCert => "ca-cert",
-            Part::CaKey => "ca-key",
-        };
-        let file = format!("{}-docker-tls-{suffix}.json", self.rack_hex);
+        let file = format!("{}-docker-tls-{}.json", self.rack_hex, part.suffix());
         fs::remove_file(self.store().join(file)).expect("the parameter exists");
         self.invoke_harmlessly(&[]);
         self.export(name);

@@ -4,10 +4,9 @@
 //! [`engine::Daemon`] an instance; [`docker`] and [`tls`] hold the tests.
 
 mod docker;
-mod dockerd;
 mod engine;
 mod history;
-mod isolation;
-mod process;
-mod table;
 mod tls;
+
+use docker_tls_testing::engine::{dockerd, isolation, process};
+use docker_tls_testing::{fixtures, table};

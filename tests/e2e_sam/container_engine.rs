@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
+use crate::built;
 use crate::dockerd::dockerd;
 use crate::isolation;
 use crate::process::{Running, check};
@@ -72,5 +73,5 @@ fn host(folder: &Path) -> String {
 
 /// What `make e2e-sam` makes beforehand, for there is no network here.
 fn base_image() -> PathBuf {
-    sam::target_folder().join("e2e/debian.tar")
+    built::target_folder().join("e2e/debian.tar")
 }

@@ -1,33 +1,36 @@
 //! A rack's whole life, and what CloudFormation does when something fails on the way.
 
 use std::fs;
-use std::path::Path;
 
-use serde_json::{Value, json};
+use docker_tls_certgen::set::rack::Part;
+use serde_json::json;
 
-use crate::certificates::{certificates, check_coherent, check_openssl_accepts, fingerprint};
+use crate::certificates::{certificates, check_coherent, check_strict, fingerprint};
 use crate::cloudformation::{DEPLOYED_GENERATOR, Resource};
 use crate::container_engine::ENGINE;
-use crate::deployed;
-use crate::generation::Published;
-use crate::rack::{self, Part, Set, version_track};
-use crate::rig::Rig;
+use crate::fixtures::{self, make_event_for};
+use crate::function::start;
+use crate::published::Published;
+use crate::rack::{self, Set, version_track};
 use crate::ssm::Calls;
 
 const RACK: &str = "rack-1";
 
 #[test]
 fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
-    let rig = Rig::start();
+    let rig = start();
     let mut published = Published::default();
     let mut generator = Resource::generator(&rig, RACK);
 
     let created = generator.create(json!({})).succeeded();
     assert_eq!(created.response.physical_id(), rack::hex(RACK));
     let first = Set::read(&rig.ssm, RACK);
-    assert_eq!(first.parts(), Part::ALL);
-    for part in Part::ALL {
-        assert_eq!(created.response.data(part.data_key()), part.of(RACK));
+    assert_eq!(first.parts(), Part::PUBLISHED);
+    for part in Part::PUBLISHED {
+        assert_eq!(
+            created.response.data(rack::data_key(part)),
+            rack::name(part, RACK)
+        );
         let kind = if part.is_key() {
             "SecureString"
         } else {
@@ -37,7 +40,7 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
     }
     let ca = fingerprint(&certificates(first.value(Part::CaCert))[0]);
     assert_eq!(created.response.data("CACertSha256"), ca);
-    check_openssl_accepts(&first);
+    check_strict(&first);
     published.add(&first);
 
     let kept = generator.update(json!({ "Version": "2" })).succeeded();
@@ -48,18 +51,16 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
     kept.only_read();
     assert_eq!(Set::read(&rig.ssm, RACK), first);
 
-    let rotated = generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    let rotated = generator.rotate("1");
     let second = Set::read(&rig.ssm, RACK);
-    assert_eq!(second.written_since(&first), Part::AS_WRITTEN);
+    assert_eq!(second.written_since(&first), rack::AS_WRITTEN);
     assert_eq!(rotated.response.data("PreviousCACertSha256"), ca);
     check_coherent(&second);
     published.add(&second);
     assert_eq!(published.check_all_connect(), 4);
 
     for part in [Part::Cert, Part::Key] {
-        let read = Resource::getter(&rig, RACK, &part.of(RACK))
+        let read = Resource::getter(&rig, RACK, &rack::name(part, RACK))
             .create(json!({}))
             .succeeded()
             .wrote_nothing();
@@ -72,7 +73,7 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
     let third = Set::read(&rig.ssm, RACK);
     assert_eq!(third.written_since(&second), [Part::CaCert, Part::Cert]);
     assert_eq!(certificates(third.value(Part::CaCert)).len(), 1);
-    check_openssl_accepts(&third);
+    check_strict(&third);
 
     generator.delete().succeeded();
     assert_eq!(rig.ssm.names(), [""; 0]);
@@ -80,12 +81,10 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
 
 #[test]
 fn a_set_of_the_deployed_handler_is_adopted_byte_for_byte() {
-    for deployed in deployed::sets() {
-        let rig = Rig::start();
+    for deployed in fixtures::deployed() {
+        let rig = start();
         let before = deployed.install(&rig.ssm);
-        let mut generator = Resource::generator(&rig, &deployed.rack)
-            .of_type(DEPLOYED_GENERATOR)
-            .existing(&deployed.physical_id);
+        let mut generator = Resource::deployed(&rig, &deployed).of_type(DEPLOYED_GENERATOR);
         let adopted = generator.update(json!({ "Version": "2" })).succeeded();
         assert_eq!(adopted.response.physical_id(), deployed.physical_id);
         adopted.only_read();
@@ -98,45 +97,35 @@ fn a_set_of_the_deployed_handler_is_adopted_byte_for_byte() {
 
 #[test]
 fn a_failed_update_and_its_rollback_change_nothing() {
-    let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, RACK);
-    generator.create(json!({})).succeeded();
+    let rig = start();
+    let mut generator = Resource::created(&rig, RACK);
     let set = Set::read(&rig.ssm, RACK);
     let failing = json!({ "ValidityDays": "forever", "RotationToken": "1" });
     generator
         .update(failing.clone())
         .failed(&[&"ValidityDays", &"forever"])
         .wrote_nothing();
-    generator.roll_back(failing).succeeded().only_read();
+    generator.check_rolled_back(failing);
     assert_eq!(Set::read(&rig.ssm, RACK), set);
 }
 
 #[test]
 fn a_rotation_that_is_rolled_back_stays_and_is_not_done_again() {
-    let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, RACK);
-    generator.create(json!({})).succeeded();
+    let rig = start();
+    let mut generator = Resource::created(&rig, RACK);
     let properties = generator.create_event()["ResourceProperties"].clone();
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    generator.rotate("1");
     let rotated = Set::read(&rig.ssm, RACK);
     // Something else in the stack failed.
     generator.set_properties(properties);
-    generator
-        .roll_back(json!({ "RotationToken": "1" }))
-        .succeeded()
-        .only_read();
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded()
-        .only_read();
+    generator.check_rolled_back(json!({ "RotationToken": "1" }));
+    generator.rotate("1").only_read();
     assert_eq!(Set::read(&rig.ssm, RACK), rotated);
 }
 
 #[test]
 fn the_delete_after_a_create_that_failed_at_once_touches_nothing() {
-    let rig = Rig::start();
+    let rig = start();
     let mut owner = Resource::generator(&rig, RACK).in_stack("owner");
     owner.create(json!({})).succeeded();
     let set = Set::read(&rig.ssm, RACK);
@@ -153,7 +142,7 @@ fn the_delete_after_a_create_that_failed_at_once_touches_nothing() {
 
 #[test]
 fn the_delete_after_a_create_that_failed_half_way_removes_what_it_made() {
-    let rig = Rig::start();
+    let rig = start();
     let mut generator = Resource::generator(&rig, RACK);
     // The claim, the state and the trust bundle are written.
     rig.ssm.refuse(Calls::Writes, 3);
@@ -184,24 +173,21 @@ const EVENTS: [(&str, &str); 11] = [
 
 #[test]
 fn every_event_in_the_folder_is_answered_as_its_name_says_and_no_container_is_left() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
-    let [deployed, _] = deployed::sets();
-    let rig = Rig::start();
+    let [deployed, _] = fixtures::deployed();
+    let rig = start();
     deployed.install(&rig.ssm);
+    let origin = format!("http://{}", rig.sink.address());
     for (name, status) in EVENTS {
-        let text = fs::read_to_string(folder.join(name).with_extension("json"));
-        let mut event: Value = serde_json::from_str(&text.expect("an event")).expect("JSON");
-        let url = event["ResponseURL"].as_str().expect("a URL");
-        let target = url.splitn(4, '/').nth(3).expect("a path");
-        event["ResponseURL"] = format!("http://{}/{target}", rig.sink.address()).into();
+        let event = make_event_for(name, &origin);
         let exchange = rig.deliver(&event);
         assert_eq!(exchange.response.status(), status, "{name}");
     }
-    assert_eq!(fs::read_dir(&folder).expect("events").count(), EVENTS.len());
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/events"));
+    assert_eq!(files.expect("events").count(), EVENTS.len());
     // The Create found a set that was somebody else's, too.
     let set = Set::read(&rig.ssm, RACK);
     assert_eq!(certificates(set.value(Part::CaCert)).len(), 1);
-    check_openssl_accepts(&set);
+    check_strict(&set);
 
     let containers = ENGINE.containers();
     let mut left = rig.function.containers();

@@ -3,62 +3,18 @@
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
-/// Passes connections on to a server. Dropping it takes no more of them.
-#[derive(Debug)]
-pub struct Relay {
-    address: SocketAddr,
-    is_closing: Arc<AtomicBool>,
-    acceptor: Option<JoinHandle<()>>,
-}
+use docker_tls_testing::acceptor::Acceptor;
 
-impl Relay {
-    /// Listens at a free port of the gateway.
-    pub fn start(gateway: Ipv4Addr, server: SocketAddr) -> Self {
-        let listener = TcpListener::bind((gateway, 0)).expect("the gateway has a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
-        let is_closing = Arc::new(AtomicBool::new(false));
-        let acceptor = thread::spawn({
-            let is_closing = Arc::clone(&is_closing);
-            move || {
-                for client in listener.incoming() {
-                    if is_closing.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    if let Ok(client) = client
-                        && let Ok(server) = TcpStream::connect(server)
-                    {
-                        connect(client, server);
-                    }
-                }
-            }
-        });
-        Self {
-            address,
-            is_closing,
-            acceptor: Some(acceptor),
+/// Listens at a free port of the gateway, and passes connections on to a server.
+pub fn start(gateway: Ipv4Addr, server: SocketAddr) -> Acceptor {
+    let listener = TcpListener::bind((gateway, 0)).expect("the gateway has a free port");
+    Acceptor::start(listener, move |client| {
+        if let Ok(server) = TcpStream::connect(server) {
+            connect(client, server);
         }
-    }
-
-    /// Where containers find the server.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.is_closing.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, which then sees that the relay is closing.
-        drop(TcpStream::connect(self.address));
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(acceptor.join());
-        }
-    }
+    })
 }
 
 /// Copies both ways until both sides have ended.

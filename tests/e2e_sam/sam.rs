@@ -1,12 +1,13 @@
 //! The sam command line: what it builds, and how it is called.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
+use crate::built;
 use crate::container_engine::ENGINE;
 use crate::isolation;
 use crate::moto;
@@ -71,11 +72,5 @@ pub fn sam(subcommand: &str) -> Command {
 
 /// One of the programs that `make tools` installs.
 pub fn command(name: &str) -> Command {
-    Command::new(target_folder().join("venv/bin").join(name))
-}
-
-/// Where cargo and make put what they build.
-pub fn target_folder() -> &'static Path {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
-    folder.expect("cargo's folder for tests is in the target folder")
+    Command::new(built::target_folder().join("venv/bin").join(name))
 }

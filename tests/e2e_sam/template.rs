@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::built;
 use crate::isolation;
 use crate::process::check;
 use crate::sam::{self, BUILT, FUNCTION};
@@ -36,7 +37,7 @@ fn sam_build_takes_the_bootstrap_that_make_built_and_nothing_else() {
         .map(|entry| entry.expect("an artifact").file_name())
         .collect();
     assert_eq!(names, ["bootstrap"]);
-    let made = sam::target_folder().join("lambda/bootstrap/bootstrap");
+    let made = built::target_folder().join("lambda/bootstrap/bootstrap");
     assert!(
         fs::read(artifacts.join("bootstrap")).expect("it is built")
             == fs::read(made).expect("make has built it"),

@@ -12,6 +12,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use docker_tls_testing::fixtures::Deployed;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -114,20 +115,17 @@ impl Cloud {
     }
 }
 
-/// The parameters of a fixture that the deployed handler wrote.
-pub fn parameters_of(fixture: &str) -> Parameters {
-    let fixture: Value = serde_json::from_str(fixture).expect("fixtures are JSON");
-    let text = |value: &Value| value.as_str().expect("fixtures hold text").to_owned();
-    let parameters = fixture["Parameters"].as_object();
-    let parameters = parameters.expect("fixtures hold parameters").iter();
+/// The parameters of a set that the deployed handler wrote.
+pub fn parameters_of(deployed: &Deployed) -> Parameters {
+    let parameters = deployed.parameters.iter();
     parameters
-        .map(|(name, stored)| {
+        .map(|stored| {
             let parameter = Parameter {
-                kind: text(&stored["Type"]),
-                value: text(&stored["Value"]),
+                kind: stored.kind.clone(),
+                value: stored.value.clone(),
                 version: 1,
             };
-            (name.clone(), parameter)
+            (stored.name.clone(), parameter)
         })
         .collect()
 }

@@ -1,11 +1,10 @@
 //! The function as a process, and what one event takes of it.
 
-use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use docker_tls_testing::fixtures::make_event;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
@@ -150,12 +149,8 @@ async fn next_ask(cloud: &mut Cloud) -> (Instant, oneshot::Sender<String>) {
 }
 
 /// An event of `events/`, to be answered to this host.
-pub fn event(name: &str, sink: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("events")
-        .join(name);
-    let text = fs::read_to_string(path).expect("the event exists");
-    let mut event: Value = serde_json::from_str(&text).expect("events are JSON");
+pub fn event(file: &str, sink: &str) -> String {
+    let mut event = make_event(file);
     event["ResponseURL"] = format!("https://{sink}/response?Signature=bench").into();
     event.to_string()
 }

@@ -16,8 +16,6 @@ mod guard;
 mod micro;
 mod probe;
 mod process;
-#[path = "../../e2e/table.rs"]
-mod table;
 mod tls;
 
 use std::env;
@@ -25,17 +23,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use docker_tls_testing::fixtures;
+use docker_tls_testing::table::Table;
+
 use crate::cloud::{Cloud, Parameters, parameters_of};
 use crate::figures::{Figures, counted, grouped, megabytes, milliseconds};
 use crate::function::{Function, Run, event};
-use crate::table::Table;
 use crate::tls::{Identity, ROOTS};
 
 /// How often everything is measured that the clock has a part in.
 const RUNS: usize = 30;
 /// How often instructions are counted.
 const COUNTS: usize = 3;
-const DEPLOYED: &str = include_str!("../../fixtures/deployed-handler-rack-1.json");
 
 /// Everything that takes part in a measurement.
 pub struct Bench {
@@ -95,20 +94,21 @@ impl Bench {
 
     /// The events that are measured.
     pub async fn cases(&mut self) -> Vec<Case> {
-        let deployed = parameters_of(DEPLOYED);
-        let own = self.after("create.json", Parameters::new()).await;
-        let adopted = self.after("create.json", deployed).await;
+        let [deployed, _] = fixtures::deployed();
+        let deployed = parameters_of(&deployed);
+        let own = self.after("create", Parameters::new()).await;
+        let adopted = self.after("create", deployed).await;
         let case = |name, event_name: &str, parameters: &Parameters| Case {
             name,
             event: event(event_name, &self.cloud.sink),
             parameters: parameters.clone(),
         };
         vec![
-            case("no-op Update", "update.json", &own),
-            case("no-op Update, deployed RSA set", "update.json", &adopted),
-            case("Create", "create.json", &Parameters::new()),
-            case("rotation of a deployed set", "update-rotate.json", &adopted),
-            case("getter", "getter-key.json", &own),
+            case("no-op Update", "update", &own),
+            case("no-op Update, deployed RSA set", "update", &adopted),
+            case("Create", "create", &Parameters::new()),
+            case("rotation of a deployed set", "update-rotate", &adopted),
+            case("getter", "getter-key", &own),
         ]
     }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use docker_tls_testing::table::Table;
+
 use crate::figures::Figures;
-use crate::table::Table;
 
 /// The benchmarks of the core, by the name that it gives them.
 const BENCHMARKS: [&str; 3] = [

@@ -21,9 +21,10 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use docker_tls_testing::table::Table;
+
 use crate::figures::{Figures, megabytes, milliseconds};
 use crate::process::Process;
-use crate::table::Table;
 use crate::tls::HOST;
 
 /// The word that makes this program serve instead of measure: folder and number of servers follow.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{End, Explorer, State};
 use crate::cloudformation::{make_request, rack, unchanged};
-use crate::running::{Running, Step};
-use crate::store::{Answer, MemoryStore};
+use crate::running;
+use crate::store::MemoryStore;
 use crate::witness::{Published, Witness};
 
 impl Explorer<'_> {
@@ -102,32 +102,18 @@ impl Explorer<'_> {
         now: &mut i64,
     ) -> usize {
         let request = make_request(event, None);
-        let (mut running, mut step) = Running::start(&request, name, *now);
         let mut writes = 0;
-        loop {
-            let answer = match step {
-                Step::Asks(call) => {
-                    writes += usize::from(call.is_write());
-                    let answer = store.apply(&call);
-                    let looked =
-                        self.witness
-                            .look(published, store, &rack(), self.scenario.closes());
-                    if let Err(what) = looked {
-                        self.fail(&format!("{name} afterwards: {what}"));
-                    }
-                    answer
-                }
-                Step::Pauses(pause) => {
-                    *now += pause;
-                    Answer::Awake
-                }
-                Step::Ends(outcome) => {
-                    self.check_outcome(&outcome, store, false);
-                    return writes;
-                }
-            };
-            step = running.resume(answer, *now);
-        }
+        let outcome = running::run(&request, name, now, |call| {
+            writes += usize::from(call.is_write());
+            let answer = store.apply(call);
+            let closes = self.scenario.closes();
+            if let Err(what) = self.witness.look(published, store, &rack(), closes) {
+                self.fail(&format!("{name} afterwards: {what}"));
+            }
+            answer
+        });
+        self.check_outcome(&outcome, store, false);
+        writes
     }
 }
 

@@ -5,6 +5,7 @@ use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
+use docker_tls_testing::repairs;
 
 use super::{
     Effect, check_accepts, check_all_connect, check_refuses, current_ca, effect, fingerprint, leaf,
@@ -44,35 +45,17 @@ fn every_damage_to_one_parameter_gets_exactly_the_repair_that_the_table_gives() 
 }
 
 fn repair(part: Part, damage: Damage) -> Effect {
-    let flaw = damage.flaw(part);
-    let flawed = flaw.map(|flaw| Cause::Flawed { part, flaw });
-    let (action, otherwise, kept) = match part {
-        Part::CaCert => (
-            Action::ReissueCa,
-            Cause::ForeignCaKey,
-            vec![Part::CaKey, Part::Cert, Part::Key],
-        ),
-        Part::CaKey => (
-            Action::Introduce,
-            Cause::ForeignCaKey,
-            vec![Part::Cert, Part::Key],
-        ),
-        // A key of another set loads, and a loadable key is kept.
-        Part::Key if flaw.is_some() => (
-            Action::Reissue,
-            Cause::KeyMismatch,
-            vec![Part::CaCert, Part::CaKey],
-        ),
-        _ => {
-            let kept = vec![Part::CaCert, Part::CaKey, Part::Key];
-            (Action::Reissue, Cause::KeyMismatch, kept)
-        }
+    let (action, otherwise) = match part {
+        Part::CaCert => (Action::ReissueCa, Cause::ForeignCaKey),
+        Part::CaKey => (Action::Introduce, Cause::ForeignCaKey),
+        _ => (Action::Reissue, Cause::KeyMismatch),
     };
+    let flawed = damage.flaw(part).map(|flaw| Cause::Flawed { part, flaw });
     Effect {
         action,
         causes: vec![flawed.unwrap_or(otherwise)],
         cut_off: CutOff::Nobody,
-        kept,
+        kept: repairs::kept(part, damage),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What happened to racks on every update: a new CA, which no running instance knew.
 
 use crate::engine::{Daemon, Verdict, Verification, call};
-use crate::history::{FIRST_FIXTURE, History, SECOND_FIXTURE};
+use crate::history::History;
 
 /// What a daemon tells its log of a client whose CA it does not know. What it tells the client depends on its Go: `remote
 /// error: tls: unknown certificate authority`, or `bad certificate`.
@@ -10,8 +10,8 @@ const CAUSE: &str = "x509: certificate signed by unknown authority";
 /// The deployed handler made two sets, each with a new CA, as it did on every update.
 #[test]
 fn a_daemon_refuses_the_new_ca_that_the_deployed_handler_made_on_an_update() {
-    let before = History::deployed(FIRST_FIXTURE);
-    let after = History::deployed(SECOND_FIXTURE);
+    let before = History::deployed();
+    let after = History::other_deployed();
     let instance = &Daemon::start_all([before.latest()])[0];
     let old_api = call(before.latest(), instance.address(), Verification::None);
     assert_eq!(old_api, Verdict::Connected);
@@ -22,7 +22,7 @@ fn a_daemon_refuses_the_new_ca_that_the_deployed_handler_made_on_an_update() {
 
 #[test]
 fn a_daemon_takes_the_same_client_after_our_update_and_the_new_one_after_our_rotation() {
-    let mut history = History::deployed(FIRST_FIXTURE);
+    let mut history = History::deployed();
     let instance = &Daemon::start_all([history.latest()])[0];
     history.update("updated");
     let api = call(history.latest(), instance.address(), Verification::None);

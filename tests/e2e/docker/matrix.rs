@@ -1,7 +1,9 @@
 //! Who connects to whom: a daemon for each generation of a rack, and clients of each generation calling each.
 
+use docker_tls_certgen::set::rack::Part;
+
 use crate::engine::{Daemon, Verdict, Verification, call, call_without_certificate};
-use crate::history::{FIRST_FIXTURE, Generation, History, Part, SECOND_FIXTURE};
+use crate::history::{Generation, History};
 use crate::table::Table;
 
 /// What the client says of a certificate without a subjectAltName, before it looks at anything else.
@@ -106,8 +108,8 @@ fn check_matrix(title: &str, history: &History, stranger: &Generation) {
 
 #[test]
 fn everyone_of_a_deployed_rack_connects_through_rotations_and_losses_until_the_close() {
-    let history = History::deployed(FIRST_FIXTURE).live();
-    let stranger = History::deployed(SECOND_FIXTURE);
+    let history = History::deployed().live();
+    let stranger = History::other_deployed();
     check_matrix(
         "A rack of the deployed handler (*: the certificate has no names, so that a docker client cannot verify it: it \
          verifies name and chain or neither. Go does verify that chain here, where it is a client's)",
@@ -132,11 +134,11 @@ fn everyone_of_our_own_rsa_rack_connects_through_rotations_and_losses_until_the_
 
 #[test]
 fn everyone_of_a_deployed_rack_connects_when_its_ca_key_was_lost_before_any_rotation() {
-    let mut history = History::deployed(FIRST_FIXTURE);
+    let mut history = History::deployed();
     history.lose(Part::CaKey, "CA key lost");
     history.rotate("rotated");
     history.lose(Part::CaKey, "lost again");
-    let stranger = History::deployed(SECOND_FIXTURE);
+    let stranger = History::other_deployed();
     check_matrix(
         "A rack of the deployed handler, its CA key lost at first (*: the certificate has no names)",
         &history,

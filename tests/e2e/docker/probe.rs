@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::engine::{Clients, Daemon};
-use crate::history::{FIRST_FIXTURE, Generation, History};
+use crate::history::{Generation, History};
 use crate::{isolation, table};
 
 #[track_caller]
@@ -23,7 +23,7 @@ fn probe(newest: &Generation, hosts: &[SocketAddr], options: &[&str]) -> Output 
 
 #[test]
 fn a_probe_tells_generations_plain_tls_silence_and_absence_apart() {
-    let mut history = History::deployed(FIRST_FIXTURE);
+    let mut history = History::deployed();
     history.rotate("rotated once");
     history.rotate("twice");
     let daemons = Daemon::start_all(&history.generations);

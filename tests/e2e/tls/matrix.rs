@@ -1,7 +1,7 @@
 //! Every stack with every other, as client and as server, in every generation.
 
 use crate::engine::Verdict;
-use crate::history::{FIRST_FIXTURE, Generation, History, SECOND_FIXTURE};
+use crate::history::{Generation, History};
 use crate::table::Table;
 use crate::tls::gnutls::GnuTls;
 use crate::tls::go::Go;
@@ -85,8 +85,8 @@ fn takes(stack: &dyn Stack, peer: &Generation, role: Role) -> bool {
 
 #[test]
 fn every_stack_goes_with_every_other_in_every_generation_of_a_deployed_rack() {
-    let history = History::deployed(FIRST_FIXTURE).live();
-    let stranger = History::deployed(SECOND_FIXTURE);
+    let history = History::deployed().live();
+    let stranger = History::other_deployed();
     check_matrix(
         "TLS stacks with a rack of the deployed handler, whose certificate (0) is refused by OpenSSL, for its subject is its \
          issuer, and by clients that verify names: rustls; docker's must verify nothing of that server",

@@ -4,9 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
+use docker_tls_testing::acceptor::Acceptor;
 use rustls::client::ClientConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
@@ -37,7 +37,12 @@ impl Stack for Rustls {
             .with_client_cert_verifier(verifier.build().expect("there are roots"))
             .with_single_cert(chain(generation), key(generation))
             .expect("certificate and key match");
-        Box::new(RustlsServer::start(Arc::new(config)))
+        let config = Arc::new(config);
+        let listener = TcpListener::bind(isolation::make_address()).expect("a free port");
+        Box::new(Acceptor::start(listener, move |stream| {
+            let config = Arc::clone(&config);
+            thread::spawn(|| serve(config, stream));
+        }))
     }
 
     /// It has no way to verify less than chain and name.
@@ -70,51 +75,9 @@ impl Stack for Rustls {
     }
 }
 
-struct RustlsServer {
-    address: SocketAddr,
-    is_closing: Arc<AtomicBool>,
-    acceptor: Option<JoinHandle<()>>,
-}
-
-impl RustlsServer {
-    fn start(config: Arc<ServerConfig>) -> Self {
-        let address = isolation::make_address();
-        let listener = TcpListener::bind(address).expect("a free port");
-        let is_closing = Arc::new(AtomicBool::new(false));
-        let acceptor = thread::spawn({
-            let is_closing = Arc::clone(&is_closing);
-            move || {
-                for stream in listener.incoming().map_while(Result::ok) {
-                    if is_closing.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let config = Arc::clone(&config);
-                    thread::spawn(|| serve(config, stream));
-                }
-            }
-        });
-        Self {
-            address,
-            is_closing,
-            acceptor: Some(acceptor),
-        }
-    }
-}
-
-impl Server for RustlsServer {
+impl Server for Acceptor {
     fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for RustlsServer {
-    fn drop(&mut self) {
-        self.is_closing.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, which then sees that the server is closing.
-        drop(TcpStream::connect(self.address));
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(acceptor.join());
-        }
+        self.address()
     }
 }
 

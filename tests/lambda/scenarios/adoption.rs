@@ -2,26 +2,23 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 
-use crate::certificates::{certificates, check_coherent, fingerprint, pem_of, rewritten_key};
+use crate::certificates::{certificates, check_coherent, fingerprint, rewritten_key};
 use crate::cloudformation::{DEPLOYED_GENERATOR, Resource};
-use crate::deployed;
-use crate::rack::{self, Part, Set};
+use crate::damage::text_of;
+use crate::fixtures;
+use crate::rack::{self, Set};
 use crate::rig::Rig;
 
 #[test]
 fn update_adopts_a_deployed_set_without_a_single_write() {
-    for deployed in deployed::sets() {
+    for deployed in fixtures::deployed() {
         let rig = Rig::start();
         let before = deployed.install(&rig.ssm);
-        let mut generator = Resource::generator(&rig, &deployed.rack)
-            .of_type(DEPLOYED_GENERATOR)
-            .existing(&deployed.physical_id);
-        let updated = generator
-            .update(json!({ "Version": "2" }))
-            .succeeded()
-            .only_read();
+        let mut generator = Resource::deployed(&rig, &deployed).of_type(DEPLOYED_GENERATOR);
+        let updated = generator.check_kept();
         assert_eq!(updated.response.physical_id(), deployed.physical_id);
         let ca = &certificates(before.value(Part::CaCert))[0];
         assert_eq!(updated.response.data("CACertSha256"), fingerprint(ca));
@@ -32,7 +29,7 @@ fn update_adopts_a_deployed_set_without_a_single_write() {
 
 #[test]
 fn create_adopts_a_deployed_set_and_writes_none_of_its_four_values() {
-    for deployed in deployed::sets() {
+    for deployed in fixtures::deployed() {
         let rig = Rig::start();
         let before = deployed.install(&rig.ssm);
         let mut generator = Resource::generator(&rig, &deployed.rack);
@@ -42,27 +39,23 @@ fn create_adopts_a_deployed_set_and_writes_none_of_its_four_values() {
         assert_eq!(Set::read(&rig.ssm, &deployed.rack), before);
         let track = rig.ssm.read(&rack::version_track(&deployed.rack));
         assert_eq!(track.expect("the track is left alone").version, 1);
-        generator
-            .update(json!({ "Version": "2" }))
-            .succeeded()
-            .only_read();
+        generator.check_kept();
     }
 }
 
 #[test]
 fn a_deployed_set_is_one_by_the_judgement_of_rustls() {
-    for deployed in deployed::sets() {
+    for deployed in fixtures::deployed() {
         check_coherent(&deployed.install(&crate::ssm::Ssm::start()));
     }
 }
 
 #[test]
 fn an_adopted_set_outlives_the_resource_that_adopted_it() {
-    let [deployed, _] = deployed::sets();
+    let [deployed, _] = fixtures::deployed();
     let rig = Rig::start();
     let before = deployed.install(&rig.ssm);
-    let mut generator = Resource::generator(&rig, &deployed.rack);
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(&rig, &deployed.rack);
     generator.delete().succeeded();
     assert_eq!(Set::read(&rig.ssm, &deployed.rack), before);
 }
@@ -72,10 +65,7 @@ fn an_adopted_set_outlives_the_resource_that_adopted_it() {
 fn check_kept(rig: &Rig, rack: &str) {
     let before = Set::read(&rig.ssm, rack);
     let mut generator = Resource::generator(rig, rack).existing(&rack::hex(rack));
-    generator
-        .update(json!({ "Version": "2" }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
     assert_eq!(Set::read(&rig.ssm, rack), before);
 }
 
@@ -85,7 +75,7 @@ fn rewrite(rig: &Rig, rack: &str, which: impl Fn(Part) -> bool, how: impl Fn(&st
     for part in set.parts().into_iter().filter(|part| which(*part)) {
         let stored = set.stored(part);
         rig.ssm
-            .write(&part.of(rack), &stored.kind, &how(&stored.value));
+            .write(&rack::name(part, rack), &stored.kind, &how(&stored.value));
     }
 }
 
@@ -96,13 +86,13 @@ fn values_that_others_have_written_differently_are_kept_as_they_are() {
         (
             "crlf",
             |_| true,
-            |value| STANDARD.encode(pem_of(value).replace('\n', "\r\n")),
+            |value| STANDARD.encode(text_of(value).replace('\n', "\r\n")),
         ),
         ("blanks", |_| true, |value| format!(" {value} ")),
         (
             "comments",
             |_| true,
-            |value| STANDARD.encode(format!("made by hand\n\n{}\nthe end\n", pem_of(value))),
+            |value| STANDARD.encode(format!("made by hand\n\n{}\nthe end\n", text_of(value))),
         ),
         ("pkcs8", Part::is_key, |value| rewritten_key(value, false)),
         ("traditional", Part::is_key, |value| {
@@ -110,11 +100,9 @@ fn values_that_others_have_written_differently_are_kept_as_they_are() {
         }),
     ];
     let rig = Rig::start();
-    let [deployed, _] = deployed::sets();
+    let [deployed, _] = fixtures::deployed();
     let theirs = deployed.install(&rig.ssm);
-    Resource::generator(&rig, "ours")
-        .create(json!({}))
-        .succeeded();
+    Resource::created(&rig, "ours");
     let ours = Set::read(&rig.ssm, "ours");
     for (form, which, how) in forms {
         for (whose, set) in [("theirs", &theirs), ("ours", &ours)] {

@@ -97,8 +97,7 @@ fn create_with_a_bad_property_fails_naming_it_and_touches_nothing() {
 #[test]
 fn update_with_a_bad_property_fails_naming_it_and_leaves_the_set() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let mut generator = Resource::created(&rig, "rack-1");
     let before = Set::read(&rig.ssm, "rack-1");
     for (changes, mentions) in bad_properties() {
         let failed = generator.update(changes.clone());
@@ -108,7 +107,7 @@ fn update_with_a_bad_property_fails_naming_it_and_leaves_the_set() {
             "{changes}"
         );
         check_failed(failed, mentions);
-        generator.roll_back(changes).succeeded().only_read();
+        generator.check_rolled_back(changes);
     }
     assert_eq!(Set::read(&rig.ssm, "rack-1"), before);
 }
@@ -136,8 +135,7 @@ fn create_with_an_unknown_property_names_the_nearest_known_one() {
 #[test]
 fn update_and_delete_only_log_an_unknown_property() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let mut generator = Resource::created(&rig, "rack-1");
     generator
         .update(json!({ "KeyAlgoritm": "RSA_2048" }))
         .succeeded()
@@ -182,8 +180,7 @@ fn a_create_without_a_usable_rack_gets_an_id_of_its_own() {
 #[test]
 fn an_update_to_properties_that_are_no_object_fails_and_its_rollback_does_not() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(&rig, "rack-1");
     for properties in [Value::Null, json!("Rack"), json!(["Rack"]), json!({})] {
         let good = generator.create_event()["ResourceProperties"].clone();
         let mut event = generator.update_event(&good, &good);

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::certificates::check_coherent;
 use crate::cloudformation::Resource;
 use crate::rack::Set;
-use crate::rig::Rig;
-use crate::runtime_api::{FUNCTION_TIMEOUT, Function, Settings};
+use crate::rig::FUNCTION_TIMEOUT;
+use crate::rig::{Invoke as _, Rig};
+use crate::runtime_api::{Function, Settings};
 
 const ROUNDS: usize = 20;
 

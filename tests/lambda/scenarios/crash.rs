@@ -3,13 +3,14 @@
 
 use std::thread;
 
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 
 use crate::certificates::{certificates, check_coherent, fingerprint};
 use crate::cloudformation::Resource;
-use crate::deployed;
-use crate::generation::Published;
-use crate::rack::{self, Part, Set};
+use crate::fixtures;
+use crate::published::Published;
+use crate::rack::{self, Set};
 use crate::rig::Rig;
 use crate::ssm::Calls;
 
@@ -22,28 +23,25 @@ type Changes = fn(&Rig) -> Value;
 const RACK: &str = "rack-1";
 
 fn ours(rig: &Rig) -> Resource<'_> {
-    let mut generator = Resource::generator(rig, RACK);
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(rig, RACK);
     generator
 }
 
 fn ours_rotated(rig: &Rig) -> Resource<'_> {
     let mut generator = ours(rig);
-    generator
-        .update(json!({ "RotationToken": "0" }))
-        .succeeded();
+    generator.rotate("0");
     generator
 }
 
 fn ours_without_ca_key(rig: &Rig) -> Resource<'_> {
     let generator = ours(rig);
-    rig.ssm.remove(&Part::CaKey.of(RACK));
+    rig.ssm.remove(&rack::name(Part::CaKey, RACK));
     generator
 }
 
 fn ours_without_key(rig: &Rig) -> Resource<'_> {
     let generator = ours(rig);
-    rig.ssm.remove(&Part::Key.of(RACK));
+    rig.ssm.remove(&rack::name(Part::Key, RACK));
     generator
 }
 
@@ -55,7 +53,7 @@ fn ours_with_a_short_lived_ca(rig: &Rig) -> Resource<'_> {
 }
 
 fn deployed(rig: &Rig) -> Resource<'_> {
-    let [deployed, _] = deployed::sets();
+    let [deployed, _] = fixtures::deployed();
     assert_eq!(deployed.rack, RACK);
     deployed.install(&rig.ssm);
     Resource::generator(rig, RACK).existing(&deployed.physical_id)
@@ -184,10 +182,7 @@ fn check_crash(prepare: Prepare, changes: Changes, passing: usize, recovery: Rec
     check_coherent(&healed);
     all.add(&healed);
     all.check_all_connect();
-    generator
-        .update(json!({ "Version": "9" }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
     assert_eq!(read(), healed);
 }
 
@@ -223,8 +218,5 @@ fn check_create_crash(passing: usize) {
     assert_eq!(rig.ssm.names(), [""; 0]);
     generator.create(json!({})).succeeded();
     check_coherent(&Set::read(&rig.ssm, RACK));
-    generator
-        .update(json!({ "Version": "2" }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
 }

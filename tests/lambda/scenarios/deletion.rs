@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cloudformation::{GETTER, Resource};
-use crate::deployed;
+use crate::fixtures;
 use crate::rack::{self, Set};
 use crate::rig::{Exchange, Rig};
 use crate::ssm::{Call, Calls};
@@ -27,8 +27,7 @@ fn check_removed_at_once(exchange: &Exchange, rack: &str) {
 #[test]
 fn delete_removes_all_seven_parameters_in_one_call_and_no_others() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(&rig, "rack-1");
     rig.ssm
         .write(&rack::version_track("rack-1"), "String", "20260101000000");
     rig.ssm.write("7261636b2d31-other", "String", "kept");
@@ -45,10 +44,10 @@ fn delete_removes_all_seven_parameters_in_one_call_and_no_others() {
 
 #[test]
 fn delete_of_a_deployed_set_that_was_only_updated_removes_it() {
-    let [deployed, _] = deployed::sets();
+    let [deployed, _] = fixtures::deployed();
     let rig = Rig::start();
     deployed.install(&rig.ssm);
-    let mut generator = Resource::generator(&rig, &deployed.rack).existing(&deployed.physical_id);
+    let mut generator = Resource::deployed(&rig, &deployed);
     generator.update(json!({ "Version": "2" })).succeeded();
     let deleted = generator.delete().succeeded();
     check_removed_at_once(&deleted, &deployed.rack);
@@ -57,7 +56,7 @@ fn delete_of_a_deployed_set_that_was_only_updated_removes_it() {
 
 #[test]
 fn delete_of_a_deployed_set_by_an_id_that_is_not_its_own_leaves_it() {
-    let [deployed, _] = deployed::sets();
+    let [deployed, _] = fixtures::deployed();
     let rig = Rig::start();
     let before = deployed.install(&rig.ssm);
     let generator = Resource::generator(&rig, &deployed.rack);
@@ -91,8 +90,7 @@ fn delete_of_one_of_two_owners_keeps_the_set_and_the_key_that_its_state_is_encry
 #[test]
 fn delete_twice_succeeds_twice() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(&rig, "rack-1");
     generator.delete().succeeded();
     generator.delete().succeeded();
     assert_eq!(rig.ssm.names(), [""; 0]);
@@ -101,8 +99,7 @@ fn delete_twice_succeeds_twice() {
 #[test]
 fn delete_of_an_unknown_type_or_with_unusable_properties_succeeds_and_touches_nothing() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(&rig, "rack-1");
     let before = rig.ssm.names();
     let mut events = Vec::new();
     for resource_type in ["Custom::Other", "AWS::SSM::Parameter", ""] {
@@ -132,8 +129,7 @@ fn delete_of_an_unknown_type_or_with_unusable_properties_succeeds_and_touches_no
 #[test]
 fn delete_with_otherwise_bad_properties_removes_the_set() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(&rig, "rack-1");
     let mut event = generator.delete_event(generator.physical_id());
     event["ResourceProperties"]["KeyAlgorithm"] = json!("RSA_4096");
     event["ResourceProperties"]["Unknown"] = json!("1");
@@ -144,9 +140,7 @@ fn delete_with_otherwise_bad_properties_removes_the_set() {
 #[test]
 fn delete_of_a_getter_does_nothing() {
     let rig = Rig::start();
-    Resource::generator(&rig, "rack-1")
-        .create(json!({}))
-        .succeeded();
+    Resource::created(&rig, "rack-1");
     let before = rig.ssm.names();
     let getter = Resource::generator(&rig, "rack-1").of_type(GETTER);
     let deleted = getter.delete_as("7261636b2d31").succeeded();
@@ -157,8 +151,7 @@ fn delete_of_a_getter_does_nothing() {
 #[test]
 fn delete_fails_only_when_ssm_does_and_can_be_sent_again() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let generator = Resource::created(&rig, "rack-1");
     rig.ssm.refuse(Calls::Reads, 0);
     generator
         .delete()

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::cloudformation::Resource;
 use crate::http::{Answer, Reply, Server};
-use crate::rig::Rig;
-use crate::runtime_api::{FUNCTION_TIMEOUT, Settings};
+use crate::rig::FUNCTION_TIMEOUT;
+use crate::rig::{Invoke as _, Rig};
+use crate::runtime_api::Settings;
 
 fn status(status: u16) -> Reply {
     Reply::Answer(Answer::new(status, ""))

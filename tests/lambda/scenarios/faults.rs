@@ -1,15 +1,16 @@
 //! An SSM that stumbles: what passes is tried again, what does not fails at once.
 
-use std::io::Write;
 use std::time::Duration;
 
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_testing::table::Table;
 use serde_json::json;
 
 use crate::certificates::check_coherent;
 use crate::clock;
 use crate::cloudformation::Resource;
-use crate::rack::{Part, Set};
-use crate::rig::Rig;
+use crate::rack::{self, Set};
+use crate::rig::{Invoke as _, Rig};
 use crate::ssm::{Calls, Fault};
 
 #[test]
@@ -28,7 +29,8 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
         ("connection reset", (|| Fault::Reset, ANY)),
         ("answer lost", (|| Fault::LoseAnswer, ANY)),
     ];
-    let mut table = vec!["fault                struck      events  answered  wrong".to_owned()];
+    let columns = ["struck", "events", "answered", "wrong"].map(str::to_owned);
+    let mut table = Table::new("faults that pass", "fault", &columns);
     let rig = Rig::start();
     let undisturbed = Resource::generator(&rig, "undisturbed")
         .create(json!({}))
@@ -49,19 +51,14 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
                 generator.create(json!({})).succeeded();
                 rig.ssm.recover();
                 check_coherent(&Set::read(&rig.ssm, &rack));
-                generator
-                    .update(json!({ "Version": "2" }))
-                    .succeeded()
-                    .only_read();
+                generator.check_kept();
             }
-            let events = 2 * count;
-            let calls = format!("{calls:?}");
-            table.push(format!(
-                "{name:19}  {calls:10}  {events:6}  {events:8}      0"
-            ));
+            let events = (2 * count).to_string();
+            let cells = vec![format!("{calls:?}"), events.clone(), events, "0".to_owned()];
+            table.add(name, cells);
         }
     }
-    writeln!(std::io::stdout(), "\n{}", table.join("\n")).expect("stdout is open");
+    table.print();
     // Nor is anything told at night of what has passed.
     let log = rig.function.log();
     assert!(!log.contains("ERROR"), "{log}");
@@ -71,9 +68,8 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
 fn refused_and_invalid_writes_fail_at_once_naming_action_and_parameter() {
     for code in ["AccessDeniedException", "ValidationException"] {
         let rig = Rig::start();
-        let mut generator = Resource::generator(&rig, "rack-1");
-        generator.create(json!({})).succeeded();
-        rig.ssm.remove(&Part::Cert.of("rack-1"));
+        let mut generator = Resource::created(&rig, "rack-1");
+        rig.ssm.remove(&rack::name(Part::Cert, "rack-1"));
         // The claim, the state where one is written, then the certificate: whichever comes is refused once.
         rig.ssm.fail(Calls::Writes, 1, 1, Fault::Refuse(400, code));
         let failed = generator.update(json!({ "Version": "2" }));

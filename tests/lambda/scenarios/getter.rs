@@ -1,23 +1,22 @@
 //! The getter hands out a rack's own four values, and nothing else.
 
+use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 
 use crate::cloudformation::{DEPLOYED_GETTER, GETTER, Resource};
-use crate::deployed;
-use crate::rack::{self, Part, Set};
+use crate::fixtures;
+use crate::rack::{self, Set};
 use crate::rig::Rig;
 use crate::ssm::{Calls, Fault};
 
 #[test]
 fn a_getter_returns_each_value_decrypted_and_masks_the_keys() {
     let rig = Rig::start();
-    Resource::generator(&rig, "rack-1")
-        .create(json!({}))
-        .succeeded();
+    Resource::created(&rig, "rack-1");
     let set = Set::read(&rig.ssm, "rack-1");
     for resource_type in [GETTER, DEPLOYED_GETTER] {
-        for part in Part::ALL {
-            let got = Resource::getter(&rig, "rack-1", &part.of("rack-1"))
+        for part in Part::PUBLISHED {
+            let got = Resource::getter(&rig, "rack-1", &rack::name(part, "rack-1"))
                 .of_type(resource_type)
                 .create(json!({}))
                 .succeeded()
@@ -32,11 +31,12 @@ fn a_getter_returns_each_value_decrypted_and_masks_the_keys() {
 
 #[test]
 fn a_getter_returns_a_deployed_sets_values() {
-    for deployed in deployed::sets() {
+    for deployed in fixtures::deployed() {
         let rig = Rig::start();
         let set = deployed.install(&rig.ssm);
-        for part in Part::ALL {
-            let mut getter = Resource::getter(&rig, &deployed.rack, &part.of(&deployed.rack));
+        for part in Part::PUBLISHED {
+            let mut getter =
+                Resource::getter(&rig, &deployed.rack, &rack::name(part, &deployed.rack));
             assert_eq!(
                 getter.create(json!({})).succeeded().response.data("Value"),
                 set.value(part)
@@ -48,10 +48,8 @@ fn a_getter_returns_a_deployed_sets_values() {
 #[test]
 fn a_getter_ignores_every_other_property() {
     let rig = Rig::start();
-    Resource::generator(&rig, "rack-1")
-        .create(json!({}))
-        .succeeded();
-    let mut getter = Resource::getter(&rig, "rack-1", &Part::CaCert.of("rack-1"));
+    Resource::created(&rig, "rack-1");
+    let mut getter = Resource::getter(&rig, "rack-1", &rack::name(Part::CaCert, "rack-1"));
     getter
         .create(json!({ "Unknown": "1", "KeyAlgorithm": "none", "ValidityDays": [] }))
         .succeeded();
@@ -67,16 +65,12 @@ fn a_getter_ignores_every_other_property() {
 #[test]
 fn a_getter_refuses_every_name_but_the_racks_own_four() {
     let rig = Rig::start();
-    Resource::generator(&rig, "rack-1")
-        .create(json!({}))
-        .succeeded();
-    Resource::generator(&rig, "rack-2")
-        .create(json!({}))
-        .succeeded();
+    Resource::created(&rig, "rack-1");
+    Resource::created(&rig, "rack-2");
     rig.ssm.write(&rack::version_track("rack-1"), "String", "1");
-    let own = Part::Key.of("rack-1");
+    let own = rack::name(Part::Key, "rack-1");
     for name in [
-        Part::Key.of("rack-2"),
+        rack::name(Part::Key, "rack-2"),
         rack::state("rack-1"),
         rack::claim("rack-1"),
         rack::version_track("rack-1"),
@@ -106,8 +100,8 @@ fn a_getter_refuses_every_name_but_the_racks_own_four() {
 #[test]
 fn a_getter_of_what_does_not_exist_fails_naming_it() {
     let rig = Rig::start();
-    for part in Part::ALL {
-        let name = part.of("rack-1");
+    for part in Part::PUBLISHED {
+        let name = rack::name(part, "rack-1");
         Resource::getter(&rig, "rack-1", &name)
             .create(json!({}))
             .failed(&[&name]);
@@ -117,11 +111,9 @@ fn a_getter_of_what_does_not_exist_fails_naming_it() {
 #[test]
 fn a_getter_that_may_not_read_fails() {
     let rig = Rig::start();
-    Resource::generator(&rig, "rack-1")
-        .create(json!({}))
-        .succeeded();
+    Resource::created(&rig, "rack-1");
     rig.ssm.refuse(Calls::Reads, 0);
-    let mut getter = Resource::getter(&rig, "rack-1", &Part::Cert.of("rack-1"));
+    let mut getter = Resource::getter(&rig, "rack-1", &rack::name(Part::Cert, "rack-1"));
     getter
         .create(json!({}))
         .failed(&[&"GetParameters", &"AccessDenied"]);
@@ -130,15 +122,11 @@ fn a_getter_that_may_not_read_fails() {
 #[test]
 fn a_getter_reads_again_until_certificate_and_key_match() {
     let rig = Rig::start();
-    Resource::generator(&rig, "rack-1")
-        .create(json!({}))
-        .succeeded();
-    Resource::generator(&rig, "rack-2")
-        .create(json!({}))
-        .succeeded();
+    Resource::created(&rig, "rack-1");
+    Resource::created(&rig, "rack-2");
     let [ours, others] = ["rack-1", "rack-2"].map(|rack| Set::read(&rig.ssm, rack));
     for part in [Part::Key, Part::Cert] {
-        let key = Part::Key.of("rack-1");
+        let key = rack::name(Part::Key, "rack-1");
         rig.ssm.write(&key, "SecureString", others.value(Part::Key));
         let value = ours.value(Part::Key).to_owned();
         // The writer comes to the key only after the getter has read twice.
@@ -146,7 +134,7 @@ fn a_getter_reads_again_until_certificate_and_key_match() {
             store.write(&key, "SecureString", &value);
         }));
         rig.ssm.fail(Calls::Reads, 2, 1, write_key);
-        let got = Resource::getter(&rig, "rack-1", &part.of("rack-1"))
+        let got = Resource::getter(&rig, "rack-1", &rack::name(part, "rack-1"))
             .create(json!({}))
             .succeeded();
         assert_eq!(got.calls.len(), 3);

@@ -25,8 +25,7 @@ fn create_that_may_not_read_fails_and_writes_nothing() {
 #[test]
 fn update_that_may_not_read_fails_and_leaves_the_set() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let mut generator = Resource::created(&rig, "rack-1");
     let before = Set::read(&rig.ssm, "rack-1");
     rig.ssm.refuse(Calls::Reads, 0);
     let failed = generator.update(json!({ "Version": "2", "RotationToken": "1" }));
@@ -36,17 +35,13 @@ fn update_that_may_not_read_fails_and_leaves_the_set() {
     assert_eq!(failed.response.physical_id(), "7261636b2d31");
     assert_eq!(Set::read(&rig.ssm, "rack-1"), before);
     rig.ssm.recover();
-    generator
-        .roll_back(json!({ "RotationToken": "1" }))
-        .succeeded()
-        .only_read();
+    generator.check_rolled_back(json!({ "RotationToken": "1" }));
 }
 
 #[test]
 fn a_value_that_is_there_but_was_not_read_is_never_taken_for_missing() {
     let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let mut generator = Resource::created(&rig, "rack-1");
     let before = Set::read(&rig.ssm, "rack-1");
     // The first read passes; what follows from it does not.
     rig.ssm.refuse(Calls::Reads, 1);

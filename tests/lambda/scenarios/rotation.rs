@@ -2,25 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 use x509_parser::prelude::X509Certificate;
 
 use crate::certificates::{
-    certificates, check_coherent, check_openssl_accepts, fingerprint, parsed, public_key_of,
+    certificates, check_coherent, check_strict, fingerprint, parsed, public_key_of,
 };
 use crate::cloudformation::Resource;
-use crate::deployed;
-use crate::generation::Published;
-use crate::rack::{self, Part, Set};
+use crate::fixtures;
+use crate::published::Published;
+use crate::rack::{self, Set};
 use crate::rig::Rig;
 
 const RACK: &str = "rack-1";
-
-fn created(rig: &Rig) -> Resource<'_> {
-    let mut generator = Resource::generator(rig, RACK);
-    generator.create(json!({})).succeeded();
-    generator
-}
 
 /// The bundle and the chain as they stand.
 fn published(rig: &Rig) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
@@ -42,19 +37,16 @@ fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
 #[test]
 fn a_new_token_rotates_to_a_cross_signed_ca_in_one_publication() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
+    let mut generator = Resource::created(&rig, RACK);
     let (old_bundle, _) = published(&rig);
     let mut all = Published::default();
     all.add(&Set::read(&rig.ssm, RACK));
 
-    let rotated = generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
-    assert_eq!(rotated.parts_put(RACK), Part::AS_WRITTEN);
+    let rotated = generator.rotate("1");
+    assert_eq!(rotated.parts_put(RACK), rack::AS_WRITTEN);
     let rotated = rotated.claimed_first_and_last(RACK);
     let set = Set::read(&rig.ssm, RACK);
-    check_coherent(&set);
-    check_openssl_accepts(&set);
+    check_strict(&set);
     all.add(&set);
     all.check_all_connect();
 
@@ -95,10 +87,8 @@ fn a_new_token_rotates_to_a_cross_signed_ca_in_one_publication() {
 #[test]
 fn a_token_rotates_once_however_often_it_is_set() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    let mut generator = Resource::created(&rig, RACK);
+    generator.rotate("1");
     for changes in [
         json!({ "Version": "3" }),
         json!({ "RotationToken": null }),
@@ -113,22 +103,12 @@ fn a_token_rotates_once_however_often_it_is_set() {
 #[test]
 fn a_rotation_that_cloudformation_rolls_back_stays_and_is_not_repeated() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
-    generator
-        .update(json!({ "RotationToken": "2" }))
-        .succeeded();
+    let mut generator = Resource::created(&rig, RACK);
+    generator.rotate("1");
+    generator.rotate("2");
     let set = Set::read(&rig.ssm, RACK);
-    generator
-        .roll_back(json!({ "RotationToken": "3" }))
-        .succeeded()
-        .only_read();
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded()
-        .only_read();
+    generator.check_rolled_back(json!({ "RotationToken": "3" }));
+    generator.rotate("1").only_read();
     assert_eq!(Set::read(&rig.ssm, RACK), set);
 }
 
@@ -140,22 +120,17 @@ fn a_token_on_create_is_only_recorded() {
         .create(json!({ "RotationToken": "1" }))
         .succeeded();
     assert_eq!(published(&rig).0.len(), 1);
-    generator
-        .update(json!({ "Version": "2" }))
-        .succeeded()
-        .only_read();
-    generator
-        .update(json!({ "RotationToken": "2" }))
-        .succeeded();
+    generator.check_kept();
+    generator.rotate("2");
     assert_eq!(published(&rig).0.len(), 2);
 }
 
 #[test]
 fn without_a_state_a_token_that_was_there_before_is_recorded_and_not_obeyed() {
-    let [deployed, _] = deployed::sets();
+    let [deployed, _] = fixtures::deployed();
     let rig = Rig::start();
     let before = deployed.install(&rig.ssm);
-    let mut generator = Resource::generator(&rig, &deployed.rack).existing(&deployed.physical_id);
+    let mut generator = Resource::deployed(&rig, &deployed);
     let mut properties = generator.create_event()["ResourceProperties"].clone();
     properties["RotationToken"] = json!("1");
     let updated = rig
@@ -164,19 +139,14 @@ fn without_a_state_a_token_that_was_there_before_is_recorded_and_not_obeyed() {
     assert_eq!(updated.parts_put(&deployed.rack), []);
     assert_eq!(Set::read(&rig.ssm, &deployed.rack), before);
     generator.set_properties(properties);
-    generator
-        .update(json!({ "Version": "3" }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
 }
 
 #[test]
 fn retired_ca_closes_the_rotation_and_has_no_effect_when_it_stays() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
-    let rotated = generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    let mut generator = Resource::created(&rig, RACK);
+    let rotated = generator.rotate("1");
     let (bundle, chain) = published(&rig);
     let previous = rotated.response.data("PreviousCACertSha256").to_owned();
 
@@ -190,34 +160,21 @@ fn retired_ca_closes_the_rotation_and_has_no_effect_when_it_stays() {
         fingerprint(&bundle[0])
     );
     assert_eq!(published(&rig), (bundle[..1].to_vec(), chain[..1].to_vec()));
-    check_openssl_accepts(&Set::read(&rig.ssm, RACK));
+    check_strict(&Set::read(&rig.ssm, RACK));
 
-    generator
-        .update(json!({ "Version": "3" }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
     // Still there when the next rotation comes, and after it.
-    generator
-        .update(json!({ "RotationToken": "2" }))
-        .succeeded();
+    generator.rotate("2");
     assert_eq!(published(&rig).0.len(), 2);
-    generator
-        .update(json!({ "Version": "4" }))
-        .succeeded()
-        .only_read();
-    generator
-        .roll_back(json!({ "RetiredCA": null }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
+    generator.check_rolled_back(json!({ "RetiredCA": null }));
 }
 
 #[test]
 fn retired_ca_is_taken_in_upper_case_and_with_colons() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
-    let rotated = generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    let mut generator = Resource::created(&rig, RACK);
+    let rotated = generator.rotate("1");
     let previous = rotated.response.data("PreviousCACertSha256").to_uppercase();
     let pairs: Vec<_> = previous
         .as_bytes()
@@ -233,19 +190,14 @@ fn retired_ca_is_taken_in_upper_case_and_with_colons() {
 #[test]
 fn a_retired_ca_that_is_not_the_previous_one_fails_naming_the_right_one() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
-    let rotated = generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    let mut generator = Resource::created(&rig, RACK);
+    let rotated = generator.rotate("1");
     let set = Set::read(&rig.ssm, RACK);
     let previous = rotated.response.data("PreviousCACertSha256");
     for wrong in [rotated.response.data("CACertSha256"), &"00".repeat(32)] {
         let failed = generator.update(json!({ "RetiredCA": wrong }));
         failed.failed(&[&"RetiredCA", &previous]).wrote_nothing();
-        generator
-            .roll_back(json!({ "RetiredCA": wrong }))
-            .succeeded()
-            .only_read();
+        generator.check_rolled_back(json!({ "RetiredCA": wrong }));
     }
     assert_eq!(Set::read(&rig.ssm, RACK), set);
 }
@@ -253,7 +205,7 @@ fn a_retired_ca_that_is_not_the_previous_one_fails_naming_the_right_one() {
 #[test]
 fn a_retired_ca_without_an_open_rotation_has_no_effect() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
+    let mut generator = Resource::created(&rig, RACK);
     generator
         .update(json!({ "RetiredCA": "00".repeat(32) }))
         .succeeded()
@@ -263,10 +215,8 @@ fn a_retired_ca_without_an_open_rotation_has_no_effect() {
 #[test]
 fn close_and_token_in_one_update_close_first_and_then_rotate() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
-    let first = generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    let mut generator = Resource::created(&rig, RACK);
+    let first = generator.rotate("1");
     let second_ca = first.response.data("CACertSha256").to_owned();
     let previous = first.response.data("PreviousCACertSha256");
     let both = generator
@@ -274,23 +224,18 @@ fn close_and_token_in_one_update_close_first_and_then_rotate() {
         .succeeded();
     assert_eq!(both.response.data("PreviousCACertSha256"), second_ca);
     assert_ne!(both.response.data("CACertSha256"), second_ca);
-    generator
-        .update(json!({ "Version": "4" }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
 }
 
 #[test]
 fn the_second_rotation_is_signed_by_the_anchor_and_the_bundle_never_exceeds_two() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
+    let mut generator = Resource::created(&rig, RACK);
     let anchor = published(&rig).0.remove(0);
     let mut all = Published::default();
     all.add(&Set::read(&rig.ssm, RACK));
     for token in ["1", "2", "3"] {
-        let rotated = generator
-            .update(json!({ "RotationToken": token }))
-            .succeeded();
+        let rotated = generator.rotate(token);
         assert_eq!(
             rotated.response.data("PreviousCACertSha256"),
             fingerprint(&anchor)
@@ -300,8 +245,7 @@ fn the_second_rotation_is_signed_by_the_anchor_and_the_bundle_never_exceeds_two(
         assert_eq!(bundle[1], anchor);
         assert_eq!(parsed(&chain[1]).issuer(), parsed(&anchor).subject());
         let set = Set::read(&rig.ssm, RACK);
-        check_coherent(&set);
-        check_openssl_accepts(&set);
+        check_strict(&set);
         all.add(&set);
     }
     assert_eq!(all.check_all_connect(), 16);
@@ -309,7 +253,7 @@ fn the_second_rotation_is_signed_by_the_anchor_and_the_bundle_never_exceeds_two(
 
 #[test]
 fn three_rotations_of_a_deployed_set_make_four_keys_and_refuse_nobody() {
-    for deployed in deployed::sets() {
+    for deployed in fixtures::deployed() {
         let rig = Rig::start();
         let rack = &deployed.rack;
         let first = deployed.install(&rig.ssm);
@@ -318,21 +262,16 @@ fn three_rotations_of_a_deployed_set_make_four_keys_and_refuse_nobody() {
         let mut keys = BTreeSet::from([first.value(Part::CaKey).to_owned()]);
         let mut generator = Resource::generator(&rig, rack).existing(&deployed.physical_id);
         for token in ["1", "2", "3"] {
-            generator
-                .update(json!({ "RotationToken": token }))
-                .succeeded();
+            generator.rotate(token);
             let set = Set::read(&rig.ssm, rack);
             check_coherent(&set);
             assert_eq!(certificates(set.value(Part::CaCert)).len(), 2);
-            for part in Part::ALL {
+            for part in Part::PUBLISHED {
                 assert_eq!(set.stored(part).kind, first.stored(part).kind, "{part:?}");
             }
             all.add(&set);
             keys.insert(set.value(Part::CaKey).to_owned());
-            generator
-                .update(json!({ "Version": token }))
-                .succeeded()
-                .only_read();
+            generator.check_kept();
         }
         assert_eq!(keys.len(), 4);
         assert_eq!(all.check_all_connect(), 16);
@@ -356,8 +295,7 @@ fn every_algorithm_can_follow_every_other() {
                 .update(json!({ "KeyAlgorithm": second, "RotationToken": "1" }))
                 .succeeded();
             let set = Set::read(&rig.ssm, &rack);
-            check_coherent(&set);
-            check_openssl_accepts(&set);
+            check_strict(&set);
             all.add(&set);
             assert_eq!(all.check_all_connect(), 4, "{rack}");
         }
@@ -367,12 +305,10 @@ fn every_algorithm_can_follow_every_other() {
 #[test]
 fn a_lost_state_loses_neither_the_anchor_nor_anyone() {
     let rig = Rig::start();
-    let mut generator = created(&rig);
+    let mut generator = Resource::created(&rig, RACK);
     let mut all = Published::default();
     all.add(&Set::read(&rig.ssm, RACK));
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    generator.rotate("1");
     all.add(&Set::read(&rig.ssm, RACK));
     let anchor = published(&rig).0.remove(1);
     for state in [None, Some("not JSON")] {
@@ -395,20 +331,15 @@ fn a_lost_state_loses_neither_the_anchor_nor_anyone() {
 fn a_state_of_a_later_version_is_never_overwritten_and_no_quiet_update_fails_for_it() {
     const LATER: &str = r#"{"version": 99, "owners": "in another form"}"#;
     let rig = Rig::start();
-    let mut generator = created(&rig);
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    let mut generator = Resource::created(&rig, RACK);
+    generator.rotate("1");
     rig.ssm.write(&rack::state(RACK), "SecureString", LATER);
     let set = Set::read(&rig.ssm, RACK);
     generator
         .update(json!({ "RotationToken": "2" }))
         .failed(&[&"version"])
         .wrote_nothing();
-    generator
-        .update(json!({ "Version": "3" }))
-        .succeeded()
-        .only_read();
+    generator.check_kept();
     assert_eq!(Set::read(&rig.ssm, RACK), set);
     assert_eq!(
         rig.ssm.read(&rack::state(RACK)).expect("it exists").value,

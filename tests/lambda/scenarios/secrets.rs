@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 
-use crate::certificates::pem_of;
 use crate::cloudformation::Resource;
-use crate::rack::{Part, Set};
+use crate::damage::text_of;
+use crate::rack::{self, Set};
 use crate::rig::Rig;
 use crate::runtime_api::Settings;
 use crate::ssm::Calls;
@@ -34,19 +35,16 @@ fn nothing_secret_is_logged_at_trace_level() {
         let set = Set::read(&rig.ssm, "rack-1");
         for part in set.parts().into_iter().filter(|part| part.is_key()) {
             secrets.push(set.value(part).to_owned());
-            secrets.push(pem_of(set.value(part)));
+            secrets.push(text_of(set.value(part)));
         }
     };
 
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator.create(json!({})).succeeded();
+    let mut generator = Resource::created(&rig, "rack-1");
     remember();
-    generator
-        .update(json!({ "RotationToken": "1" }))
-        .succeeded();
+    generator.rotate("1");
     remember();
-    for part in Part::ALL {
-        Resource::getter(&rig, "rack-1", &part.of("rack-1"))
+    for part in Part::PUBLISHED {
+        Resource::getter(&rig, "rack-1", &rack::name(part, "rack-1"))
             .create(json!({}))
             .succeeded();
     }

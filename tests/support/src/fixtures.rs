@@ -28,6 +28,35 @@ pub const EVENTS: [(&str, &str); 11] = [
     event!("update"),
 ];
 
+/// The fields of an event, but for where its answer goes.
+pub const FIELDS: [&str; 8] = [
+    "RequestType",
+    "RequestId",
+    "StackId",
+    "LogicalResourceId",
+    "PhysicalResourceId",
+    "ResourceType",
+    "ResourceProperties",
+    "OldResourceProperties",
+];
+
+/// The properties of the generator and of the getter.
+pub const PROPERTIES: [&str; 13] = [
+    "CAValidityDays",
+    "Description",
+    "KeyAlgorithm",
+    "KeyParameterType",
+    "KmsKeyId",
+    "ParameterKey",
+    "Rack",
+    "RenewBeforeDays",
+    "RetiredCA",
+    "RotationToken",
+    "SubjectAlternativeNames",
+    "ValidityDays",
+    "Version",
+];
+
 /// One of the events in `events/`, with all the fields that CloudFormation sends.
 #[track_caller]
 pub fn make_event(file: &str) -> Value {

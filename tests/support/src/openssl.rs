@@ -38,17 +38,22 @@ impl Files {
     /// Writes a set's files.
     #[track_caller]
     pub fn write(stored: &StoredSet) -> Self {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
         let text = |part| text_of(value(stored, part));
-        let chain = text(Part::Cert);
+        Self::write_texts(&text(Part::CaCert), &text(Part::Cert), &text(Part::Key))
+    }
+
+    /// Writes the files of a set that is given as PEM.
+    #[track_caller]
+    pub fn write_texts(bundle: &str, chain: &str, key: &str) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
         let leaf_ends = chain.find("-----END").expect("the chain is PEM");
         let leaf_ends = leaf_ends + chain[leaf_ends..].find('\n').expect("a line ends") + 1;
         for (name, content) in [
-            ("ca.pem", text(Part::CaCert)),
-            ("cert.pem", chain.clone()),
-            ("key.pem", text(Part::Key)),
-            ("leaf.pem", chain[..leaf_ends].to_owned()),
-            ("cross.pem", chain[leaf_ends..].to_owned()),
+            ("ca.pem", bundle),
+            ("cert.pem", chain),
+            ("key.pem", key),
+            ("leaf.pem", &chain[..leaf_ends]),
+            ("cross.pem", &chain[leaf_ends..]),
         ] {
             std::fs::write(folder.path().join(name), content).expect("the folder is ours");
         }

@@ -101,18 +101,29 @@ impl Running {
 
 /// Runs an event alone, from its beginning to its end, while the clock stands still but for pauses.
 pub fn run_alone(request: &Request, store: &mut MemoryStore, name: &str) -> Outcome {
+    let apply = |call: &Call| store.apply(call);
     let mut now = EPOCH;
-    let (mut running, mut step) = Running::start(request, name, now);
+    run(request, name, &mut now, apply)
+}
+
+/// Runs an event whose calls are answered so, while the clock stands still but for pauses.
+pub fn run(
+    request: &Request,
+    name: &str,
+    now: &mut i64,
+    mut answer: impl FnMut(&Call) -> Answer,
+) -> Outcome {
+    let (mut running, mut step) = Running::start(request, name, *now);
     loop {
         let answer = match step {
-            Step::Asks(call) => store.apply(&call),
+            Step::Asks(call) => answer(&call),
             Step::Pauses(milliseconds) => {
-                now += milliseconds;
+                *now += milliseconds;
                 Answer::Awake
             }
             Step::Ends(outcome) => return *outcome,
         };
-        step = running.resume(answer, now);
+        step = running.resume(answer, *now);
     }
 }
 

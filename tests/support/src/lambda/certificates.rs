@@ -1,39 +1,30 @@
 //! Reading and judging what the function stored, by code that did not issue it: the openssl command line, and rustls.
 
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use docker_tls_certgen::set::rack::Part;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::clock;
-use crate::rack::{Part, Set, hex};
+use crate::damage::text_of;
+use crate::lambda::clock;
+use crate::lambda::rack::{Set, hex};
+use crate::openssl::{self, Files};
 
 /// A certificate as DER.
 pub type Der = Vec<u8>;
 
-/// The text that a stored value holds: base64 in one line.
-#[track_caller]
-pub fn pem_of(value: &str) -> String {
-    let bytes = STANDARD
-        .decode(value)
-        .expect("the value is base64 in one line");
-    String::from_utf8(bytes).expect("PEM is text")
-}
-
 /// The certificates of a stored value, in order.
 #[track_caller]
 pub fn certificates(value: &str) -> Vec<Der> {
-    let blocks = pem::parse_many(pem_of(value)).expect("the value is PEM");
+    let blocks = pem::parse_many(text_of(value)).expect("the value is PEM");
     let der = |block: pem::Pem| {
         assert_eq!(block.tag(), "CERTIFICATE");
         block.into_contents()
@@ -69,25 +60,27 @@ pub fn public_key_of(certificate: &[u8]) -> Vec<u8> {
 /// The public key of a stored private key, as `SubjectPublicKeyInfo`, by openssl.
 #[track_caller]
 pub fn public_key_of_key(value: &str) -> Vec<u8> {
-    let (status, output) = openssl(
-        &["pkey", "-pubout", "-outform", "DER"],
-        pem_of(value).as_bytes(),
-    );
-    assert!(status, "openssl cannot load the key");
-    output
+    loaded_key(value, &["-pubout", "-outform", "DER"])
 }
 
 /// A stored private key in another form: PKCS#8, or the older form of its algorithm where that is `traditional`.
 #[track_caller]
 pub fn rewritten_key(value: &str, traditional: bool) -> String {
-    let form: &[_] = if traditional {
-        &["pkey", "-traditional"]
-    } else {
-        &["pkey"]
-    };
-    let (status, output) = openssl(form, pem_of(value).as_bytes());
-    assert!(status, "openssl cannot load the key");
-    STANDARD.encode(output)
+    let form: &[_] = if traditional { &["-traditional"] } else { &[] };
+    STANDARD.encode(loaded_key(value, form))
+}
+
+/// What openssl makes of a private key with these options.
+#[track_caller]
+fn loaded_key(value: &str, options: &[&str]) -> Vec<u8> {
+    let arguments = [&["pkey"], options].concat();
+    let output = openssl::run(&arguments, text_of(value).as_bytes());
+    assert_eq!(
+        openssl::said(&output),
+        Ok(()),
+        "openssl cannot load the key"
+    );
+    output.stdout
 }
 
 /// Checks that a set is one: each key is its certificate's, the CA key's certificate stands first in the bundle, and
@@ -136,73 +129,20 @@ pub fn connects(bundle: &[Der], chain: &[Der]) -> Result<(), rustls::Error> {
         .map(drop)
 }
 
-/// Checks that openssl accepts the pair under the bundle at its strictest, as a server's for localhost and 127.0.0.1,
-/// and as a client's. It refuses what the deployed handler issued: there, the pair's subject is its issuer's.
+/// Checks that a set is one, and that openssl accepts the pair under the bundle at its strictest, as a server's for
+/// localhost and 127.0.0.1, and as a client's. It refuses what the deployed handler issued: there, the pair's subject is
+/// its issuer's.
 #[track_caller]
-pub fn check_openssl_accepts(set: &Set) {
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let write = |name: &str, certificates: &[Der]| {
-        let path = folder.path().join(name);
-        let blocks: Vec<_> = certificates
-            .iter()
-            .map(|der| pem::Pem::new("CERTIFICATE", der.clone()))
-            .collect();
-        std::fs::write(&path, pem::encode_many(&blocks)).expect("the folder is ours");
-        path
-    };
-    let chain = certificates(set.value(Part::Cert));
-    let trusted = write("ca.pem", &certificates(set.value(Part::CaCert)));
-    let leaf = write("leaf.pem", &chain[..1]);
-    let rest = write("chain.pem", &chain[1..]);
-    let as_server = ["-purpose", "sslserver", "-verify_hostname", "localhost"];
+pub fn check_strict(set: &Set) {
+    check_coherent(set);
+    let text = |part| text_of(set.value(part));
+    let files = Files::write_texts(&text(Part::CaCert), &text(Part::Cert), &text(Part::Key));
     for usage in [
-        &as_server[..],
+        &["-purpose", "sslserver", "-verify_hostname", "localhost"][..],
         &["-purpose", "sslserver", "-verify_ip", "127.0.0.1"],
         &["-purpose", "sslclient"],
     ] {
-        let mut arguments = vec![
-            "verify",
-            "-x509_strict",
-            "-check_ss_sig",
-            "-CAfile",
-            text(&trusted),
-        ];
-        if chain.len() > 1 {
-            arguments.extend(["-untrusted", text(&rest)]);
-        }
-        arguments.extend(usage);
-        arguments.push(text(&leaf));
-        let (status, output) = openssl(&arguments, b"");
-        assert!(status, "{usage:?}: {}", String::from_utf8_lossy(&output));
+        let verdict = openssl::verify(&files, &files, usage, clock::now());
+        assert_eq!(verdict, Ok(()), "{usage:?}");
     }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary folders have plain names")
-}
-
-/// Runs openssl; returns whether it was content, and what it printed.
-fn openssl(arguments: &[&str], input: &[u8]) -> (bool, Vec<u8>) {
-    let mut process = Command::new("openssl")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("openssl is installed");
-    // Fails where openssl does not read its input.
-    drop(
-        process
-            .stdin
-            .take()
-            .expect("stdin is piped")
-            .write_all(input),
-    );
-    let output = process.wait_with_output().expect("openssl ends");
-    let printed = if output.status.success() {
-        output.stdout
-    } else {
-        output.stderr
-    };
-    (output.status.success(), printed)
 }

@@ -1,7 +1,9 @@
 //! What was published over time: instances and clients hold on to what they read, so all of it must go together.
 
-use crate::certificates::{Der, certificates, connects, public_key_of, public_key_of_key};
-use crate::rack::{Part, Set};
+use docker_tls_certgen::set::rack::Part;
+
+use crate::lambda::certificates::{Der, certificates, connects, public_key_of, public_key_of_key};
+use crate::lambda::rack::Set;
 
 /// Every trust bundle and every pair that anyone may have read.
 #[derive(Debug, Default)]

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use crate::clock;
-use crate::rig::{Exchange, Rig};
+use crate::fixtures::{Deployed, make_event};
+use crate::lambda::clock;
+use crate::lambda::rig::{Exchange, Invoke, Rig};
+use crate::lambda::runtime_api::Function;
 
 /// The resource type of the generator in deployed racks.
 pub const DEPLOYED_GENERATOR: &str = "Custom::SelfSignedCertificate";
@@ -18,17 +20,11 @@ pub const DEPLOYED_GETTER: &str = "Custom::SelfSignedCertificateGetter";
 /// The stack that resources belong to unless a test says otherwise.
 pub const STACK: &str = "rack-1";
 
-/// Events as CloudFormation sends them, with all their fields: what SAM is given, too.
-const CREATE_EVENT: &str = include_str!("../../events/create.json");
-const UPDATE_EVENT: &str = include_str!("../../events/update.json");
-const DELETE_EVENT: &str = include_str!("../../events/delete.json");
-const GETTER_EVENT: &str = include_str!("../../events/getter.json");
-
 const BUCKET: &str = "cloudformation-custom-resource-response-useast1";
 
 /// A custom resource in a stack, as CloudFormation keeps it.
-pub struct Resource<'rig> {
-    rig: &'rig Rig,
+pub struct Resource<'rig, F = Function> {
+    rig: &'rig Rig<F>,
     kind: String,
     stack: String,
     logical_id: String,
@@ -37,35 +33,43 @@ pub struct Resource<'rig> {
     date: Option<OffsetDateTime>,
 }
 
-impl<'rig> Resource<'rig> {
+impl<'rig, F: Invoke> Resource<'rig, F> {
     /// A generator for a rack that does not exist yet.
-    pub fn generator(rig: &'rig Rig, rack: &str) -> Self {
-        Self::new(rig, CREATE_EVENT, json!({ "Rack": rack }))
+    pub fn generator(rig: &'rig Rig<F>, rack: &str) -> Self {
+        Self::new(rig, "create", json!({ "Rack": rack }))
+    }
+
+    /// A generator that was created, with the properties of the event, for a rack of its own.
+    #[track_caller]
+    pub fn created(rig: &'rig Rig<F>, rack: &str) -> Self {
+        let mut generator = Self::generator(rig, rack);
+        generator.create(json!({})).succeeded();
+        generator
+    }
+
+    /// The generator of a set that the deployed handler made.
+    pub fn deployed(rig: &'rig Rig<F>, set: &Deployed) -> Self {
+        Self::generator(rig, &set.rack).existing(&set.physical_id)
     }
 
     /// A getter that does not exist yet.
-    pub fn getter(rig: &'rig Rig, rack: &str, parameter: &str) -> Self {
+    pub fn getter(rig: &'rig Rig<F>, rack: &str, parameter: &str) -> Self {
         Self::new(
             rig,
-            GETTER_EVENT,
+            "getter",
             json!({ "Rack": rack, "ParameterKey": parameter }),
         )
     }
 
     /// A resource with the type, the logical id and the properties of an event, these changed.
-    fn new(rig: &'rig Rig, event: &str, changes: Value) -> Self {
-        let event = parse(event);
-        let text = |field: &str| {
-            event[field]
-                .as_str()
-                .expect("events have all fields")
-                .to_owned()
-        };
+    fn new(rig: &'rig Rig<F>, event: &str, changes: Value) -> Self {
+        let event = make_event(event);
+        let field = |name: &str| event[name].as_str().expect("events have all fields");
         Self {
             rig,
-            kind: text("ResourceType"),
+            kind: field("ResourceType").to_owned(),
             stack: STACK.to_owned(),
-            logical_id: text("LogicalResourceId"),
+            logical_id: field("LogicalResourceId").to_owned(),
             physical_id: None,
             properties: merged(&event["ResourceProperties"], changes),
             date: None,
@@ -137,6 +141,20 @@ impl<'rig> Resource<'rig> {
         exchange
     }
 
+    /// Rotates its CA by a new token.
+    #[track_caller]
+    pub fn rotate(&mut self, token: &str) -> Exchange {
+        self.update(json!({ "RotationToken": token })).succeeded()
+    }
+
+    /// Updates nothing but `Version`, and checks that all it takes is one read.
+    #[track_caller]
+    pub fn check_kept(&mut self) -> Exchange {
+        let version = next_request_id();
+        let updated = self.update(json!({ "Version": version }));
+        updated.succeeded().only_read()
+    }
+
     /// What CloudFormation sends after an update to these changes failed, here or elsewhere in the stack: an Update
     /// back.
     #[track_caller]
@@ -147,6 +165,12 @@ impl<'rig> Resource<'rig> {
             .deliver(&self.update_event(&self.properties, &failed));
         self.physical_id = Some(exchange.response.physical_id().to_owned());
         exchange
+    }
+
+    /// The same, and checks that all it takes is one read.
+    #[track_caller]
+    pub fn check_rolled_back(&mut self, changes: Value) -> Exchange {
+        self.roll_back(changes).succeeded().only_read()
     }
 
     /// Deletes it.
@@ -163,10 +187,7 @@ impl<'rig> Resource<'rig> {
 
     /// A Create that was not sent yet.
     pub fn create_event(&self) -> Value {
-        self.event(
-            CREATE_EVENT,
-            json!({ "ResourceProperties": self.properties }),
-        )
+        self.event("create", json!({ "ResourceProperties": self.properties }))
     }
 
     /// An Update that was not sent yet.
@@ -177,14 +198,14 @@ impl<'rig> Resource<'rig> {
             "ResourceProperties": new,
             "OldResourceProperties": old,
         });
-        self.event(UPDATE_EVENT, fields)
+        self.event("update", fields)
     }
 
     /// A Delete that was not sent yet.
     pub fn delete_event(&self, physical_id: &str) -> Value {
         let fields =
             json!({ "PhysicalResourceId": physical_id, "ResourceProperties": self.properties });
-        self.event(DELETE_EVENT, fields)
+        self.event("delete", fields)
     }
 
     /// An event of the kind given, made this resource's.
@@ -198,7 +219,7 @@ impl<'rig> Resource<'rig> {
             "LogicalResourceId": self.logical_id,
             "ResourceType": self.kind,
         });
-        merged(&merged(&parse(kind), ours), fields)
+        merged(&merged(&make_event(kind), ours), fields)
     }
 
     /// A pre-signed URL as CloudFormation makes it, but for the host: the sink's.
@@ -236,10 +257,6 @@ fn next_request_id() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("afd8d7c5-9376-4013-8b3b-{number:012x}")
-}
-
-fn parse(event: &str) -> Value {
-    serde_json::from_str(event).expect("events are JSON")
 }
 
 /// An object with the members of another added, null taking one off. Anything but two objects: the other.

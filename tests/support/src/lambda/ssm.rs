@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Headers, Reply, Request, Server, post};
-use crate::moto;
+use crate::lambda::http::{Answer, Headers, Reply, Request, Server, post};
+use crate::lambda::moto;
 
 /// What a standard parameter holds at most.
 pub const MAX_VALUE_CHARACTERS: usize = 4096;

@@ -4,17 +4,34 @@ use std::fmt::Display;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
+use docker_tls_certgen::set::rack::Part;
 use serde_json::{Map, Value};
 
-use crate::rack::{self, Part};
-use crate::runtime_api::{FUNCTION_TIMEOUT, Function, Settings};
-use crate::sink::Sink;
-use crate::ssm::{Call, Ssm};
+use crate::lambda::rack;
+use crate::lambda::runtime_api::{Function, Settings};
+use crate::lambda::sink::Sink;
+use crate::lambda::ssm::{Call, Ssm};
+
+/// The timeout that template.yaml gives the function.
+pub const FUNCTION_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What the function told Lambda about an event: its result, or its error, as it came.
+pub type Outcome = Result<String, String>;
+
+/// A running function, wherever it runs.
+pub trait Invoke {
+    /// Invokes it with its deadline so far away, and waits for what it says.
+    #[track_caller]
+    fn invoke(&self, timeout: Duration, event: &Value) -> Outcome;
+
+    /// What it has written to stdout and stderr, as far as it has arrived.
+    fn log(&self) -> String;
+}
 
 /// A running function with a store and a sink of its own. Dropping it stops all three.
-pub struct Rig {
+pub struct Rig<F = Function> {
     /// The function.
-    pub function: Function,
+    pub function: F,
     /// Its parameters.
     pub ssm: Ssm,
     /// Where its responses go.
@@ -76,11 +93,19 @@ impl Rig {
 
     /// Starts a function with other settings.
     pub fn with(settings: &Settings) -> Self {
+        Self::of(|ssm, sink| Function::start(ssm, sink, settings))
+    }
+}
+
+impl<F: Invoke> Rig<F> {
+    /// Starts a function with an empty store.
+    #[track_caller]
+    pub fn of(start: impl FnOnce(&Ssm, &Sink) -> F) -> Self {
         let permit = Permit::wait_for();
         let ssm = Ssm::start();
         let sink = Sink::start();
         Self {
-            function: Function::start(&ssm, &sink, settings),
+            function: start(&ssm, &sink),
             ssm,
             sink,
             _permit: permit,
@@ -179,7 +204,11 @@ impl Exchange {
 
     /// Those of a rack's four values that were put, in order.
     pub fn parts_put(&self, rack: &str) -> Vec<Part> {
-        let part_of = |name: &String| Part::ALL.into_iter().find(|part| part.of(rack) == *name);
+        let part_of = |name: &String| {
+            Part::PUBLISHED
+                .into_iter()
+                .find(|part| rack::name(*part, rack) == *name)
+        };
         self.puts().iter().filter_map(part_of).collect()
     }
 

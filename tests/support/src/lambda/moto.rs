@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
+
+use crate::built;
 
 /// Serves moto on a port that the kernel picks, says which, and ends when the standard input does. The test process
 /// holds the other end of that pipe and never closes it: however it ends, the kernel does it then.
@@ -63,16 +65,10 @@ fn start() -> Result<Moto, String> {
 
 /// The Python that `make tools` installs moto for, or else the one on the PATH.
 fn python() -> PathBuf {
-    let ours = target_dir().join("venv/bin");
+    let ours = built::target_folder().join("venv/bin");
     if ours.join("moto_server").is_file() {
         ours.join("python")
     } else {
         PathBuf::from("python3")
     }
-}
-
-fn target_dir() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("cargo's folder for tests is in the target folder")
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use crate::http::{Answer, Reply, Request, Server};
+use crate::lambda::http::{Answer, Reply, Request, Server};
 
 /// CloudFormation's limit for the body of a response.
 pub const MAX_BODY_BYTES: usize = 4096;

@@ -5,19 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use docker_tls_testing::acceptor::Acceptor;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::container_engine::{ENGINE, GATEWAY};
 use crate::isolation;
 use crate::process::check;
-use crate::relay::Relay;
+use crate::relay;
+use crate::rig::{FUNCTION_TIMEOUT, Invoke, Outcome, Rig};
 use crate::sam::{self, BUILT, FUNCTION};
 use crate::sink::Sink;
 use crate::ssm::Ssm;
-
-/// The timeout that template.yaml gives the function.
-pub const FUNCTION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The variable that names where responses may go, as template.yaml declares it.
 const ALLOWED_HOSTS: &str = "RESPONSE_URL_ALLOWED_HOSTS: ''\n";
@@ -25,36 +24,31 @@ const ALLOWED_HOSTS: &str = "RESPONSE_URL_ALLOWED_HOSTS: ''\n";
 /// What SAM's line with a container's id begins with.
 const CONTAINER_ID: &str = "SAM_CONTAINER_ID: ";
 
-/// What the function told Lambda about an event: its result, or its error, as it came.
-pub type Outcome = Result<String, String>;
-
-/// How to start a function.
-#[derive(Default)]
-pub enum Settings {
-    /// As template.yaml says.
-    #[default]
-    OfTheTemplate,
+/// A rig with such a function.
+#[track_caller]
+pub fn start() -> Rig<SamFunction> {
+    Rig::of(SamFunction::start)
 }
 
 /// A function that gets a container for each event.
 #[derive(Debug)]
-pub struct Function {
+pub struct SamFunction {
     folder: TempDir,
     sink: SocketAddr,
-    sink_relay: Relay,
-    _ssm_relay: Relay,
+    sink_relay: Acceptor,
+    _ssm_relay: Acceptor,
     log: Mutex<String>,
 }
 
-impl Function {
+impl SamFunction {
     /// The built function, whose SSM is `ssm` and which may answer to `sink`.
     #[track_caller]
-    pub fn start(ssm: &Ssm, sink: &Sink, _: &Settings) -> Self {
+    pub fn start(ssm: &Ssm, sink: &Sink) -> Self {
         // The gateway's address is there once the engine is.
         let _ = &*ENGINE;
         let folder = isolation::make_folder();
-        let ssm_relay = Relay::start(GATEWAY, ssm.address());
-        let sink_relay = Relay::start(GATEWAY, sink.address());
+        let ssm_relay = relay::start(GATEWAY, ssm.address());
+        let sink_relay = relay::start(GATEWAY, sink.address());
         let template = BUILT.template();
         let (before, after) = template
             .split_once(ALLOWED_HOSTS)
@@ -79,9 +73,22 @@ impl Function {
         }
     }
 
-    /// Invokes the function, and waits for what it says.
+    /// The ids of the containers that it ran in.
     #[track_caller]
-    pub fn invoke(&self, timeout: Duration, event: &Value) -> Outcome {
+    pub fn containers(&self) -> Vec<String> {
+        let log = self.log();
+        let ids = log
+            .lines()
+            .filter_map(|line| line.strip_prefix(CONTAINER_ID));
+        let ids: Vec<_> = ids.map(|id| id.trim().to_owned()).collect();
+        assert_ne!(ids, [""; 0], "SAM names each container: {log}");
+        ids
+    }
+}
+
+impl Invoke for SamFunction {
+    #[track_caller]
+    fn invoke(&self, timeout: Duration, event: &Value) -> Outcome {
         assert_eq!(timeout, FUNCTION_TIMEOUT, "SAM takes it from the template");
         let path = |name: &str| self.folder.path().join(name);
         // The sink, as the container has to call it.
@@ -110,20 +117,7 @@ impl Function {
         }
     }
 
-    /// What it and SAM have written to stderr.
-    pub fn log(&self) -> String {
+    fn log(&self) -> String {
         self.log.lock().expect("no holder panics").clone()
-    }
-
-    /// The ids of the containers that it ran in.
-    #[track_caller]
-    pub fn containers(&self) -> Vec<String> {
-        let log = self.log();
-        let ids = log
-            .lines()
-            .filter_map(|line| line.strip_prefix(CONTAINER_ID));
-        let ids: Vec<_> = ids.map(|id| id.trim().to_owned()).collect();
-        assert_ne!(ids, [""; 0], "SAM names each container: {log}");
-        ids
     }
 }

@@ -13,13 +13,12 @@ use std::time::Duration;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::clock;
-use crate::http::{Answer, Headers, Reply, Request, Server};
-use crate::sink::Sink;
-use crate::ssm::Ssm;
-
-/// The timeout that template.yaml gives the function.
-pub const FUNCTION_TIMEOUT: Duration = Duration::from_mins(1);
+use crate::built;
+use crate::lambda::clock;
+use crate::lambda::http::{Answer, Headers, Reply, Request, Server};
+use crate::lambda::rig::{Invoke, Outcome};
+use crate::lambda::sink::Sink;
+use crate::lambda::ssm::Ssm;
 
 /// How much longer than its deadline a function may take before the test gives it up.
 const GRACE: Duration = Duration::from_secs(30);
@@ -29,9 +28,6 @@ const API: &str = "/2018-06-01/runtime/";
 const FUNCTION_NAME: &str = "DockerTLSCertFunction";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:012345678912:function:DockerTLSCertFunction";
 const REGION: &str = "us-east-1";
-
-/// What the function told Lambda about an event: its result, or its error, as it came.
-pub type Outcome = Result<String, String>;
 
 /// A running function. Dropping it kills the process.
 #[derive(Debug)]
@@ -89,7 +85,7 @@ impl Function {
             let reporter = reporter.clone();
             move |request| handle(&request, &queue, &reporter)
         });
-        let mut process = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        let mut process = Command::new(built::program("bootstrap"))
             .env_clear()
             .envs(clock_of_the_test())
             .envs([
@@ -139,9 +135,35 @@ impl Function {
         }
     }
 
-    /// Invokes the function with its deadline so far away, and waits for what it says.
+    /// The memory that the process holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.expect("the kernel tells")
+    }
+
+    /// Kills the process, and returns all that it has written to stdout and stderr.
+    pub fn stop(mut self) -> String {
+        self.end();
+        self.log()
+    }
+
+    fn end(&mut self) {
+        // Fails where it has ended by itself.
+        drop(self.process.kill());
+        drop(self.process.wait());
+        for reader in self.readers.drain(..) {
+            drop(reader.join());
+        }
+        self.events = None;
+    }
+}
+
+impl Invoke for Function {
     #[track_caller]
-    pub fn invoke(&self, timeout: Duration, event: &Value) -> Outcome {
+    fn invoke(&self, timeout: Duration, event: &Value) -> Outcome {
         let request_id = next_request_id();
         let events = self.events.as_ref().expect("the function was not dropped");
         let invocation = Invocation {
@@ -169,34 +191,8 @@ impl Function {
         }
     }
 
-    /// The memory that the process holds, in KiB.
-    pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        kib.expect("the kernel tells")
-    }
-
-    /// What it has written to stdout and stderr, as far as it has arrived.
-    pub fn log(&self) -> String {
+    fn log(&self) -> String {
         self.log.lock().expect("no holder panics").clone()
-    }
-
-    /// Kills the process, and returns all that it has written to stdout and stderr.
-    pub fn stop(mut self) -> String {
-        self.end();
-        self.log()
-    }
-
-    fn end(&mut self) {
-        // Fails where it has ended by itself.
-        drop(self.process.kill());
-        drop(self.process.wait());
-        for reader in self.readers.drain(..) {
-            drop(reader.join());
-        }
-        self.events = None;
     }
 }
 

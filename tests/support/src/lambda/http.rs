@@ -6,9 +6,10 @@ use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::iter;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
+
+use crate::acceptor::Acceptor;
 
 /// The longest request or response head that is read.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -92,91 +93,65 @@ pub enum Reply {
 
 /// A server on a free loopback port, with a thread for each connection. Dropping it ends all of them.
 #[derive(Debug)]
-pub struct Server {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    closing: AtomicBool,
-    /// The open connections by number, so that closing the server ends them.
-    connections: Mutex<HashMap<usize, TcpStream>>,
-}
-
-impl Shared {
-    fn connections(&self) -> MutexGuard<'_, HashMap<usize, TcpStream>> {
-        self.connections.lock().expect("no holder panics")
-    }
-}
+pub struct Server(Acceptor);
 
 impl Server {
     /// Serves `handler`, which connections call at the same time.
     pub fn start(handler: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
-        let shared = Arc::new(Shared::default());
-        let acceptor = thread::spawn({
-            let shared = Arc::clone(&shared);
-            move || accept(&listener, &shared, &Arc::new(handler))
-        });
-        Self {
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listener = listener.expect("loopback has a free port");
+        let handler = Arc::new(handler);
+        let mut connections = Connections::default();
+        let serve = move |stream| connections.serve(stream, &handler);
+        Self(Acceptor::start(listener, serve))
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.shared.closing.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, which then sees that the server is closing.
-        drop(TcpStream::connect(self.address));
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(acceptor.join());
-        }
-    }
+/// The threads of all connections, and those that are open by number, so that they end with this value.
+#[derive(Default)]
+struct Connections {
+    open: Arc<Mutex<HashMap<usize, TcpStream>>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
-fn accept<H>(listener: &TcpListener, shared: &Arc<Shared>, handler: &Arc<H>)
-where
-    H: Fn(Request) -> Reply + Send + Sync + 'static,
-{
-    let mut threads = Vec::new();
-    for (number, stream) in listener.incoming().enumerate() {
-        if shared.closing.load(Ordering::SeqCst) {
-            break;
-        }
-        let Ok(stream) = stream else { continue };
+impl Connections {
+    fn serve<H>(&mut self, stream: TcpStream, handler: &Arc<H>)
+    where
+        H: Fn(Request) -> Reply + Send + Sync + 'static,
+    {
+        let number = self.threads.len();
         if let Ok(clone) = stream.try_clone() {
-            shared.connections().insert(number, clone);
+            lock(&self.open).insert(number, clone);
         }
-        let handler = Arc::clone(handler);
-        let shared = Arc::clone(shared);
-        threads.push(thread::spawn(move || {
+        let (open, handler) = (Arc::clone(&self.open), Arc::clone(handler));
+        self.threads.push(thread::spawn(move || {
             serve(&stream, handler.as_ref());
             // The last two handles on the connection: only now it is closed.
-            shared.connections().remove(&number);
+            lock(&open).remove(&number);
             drop(stream);
         }));
     }
-    for (_, connection) in shared.connections().drain() {
-        // Fails where the peer has gone already.
-        drop(connection.shutdown(Shutdown::Both));
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        for (_, connection) in lock(&self.open).drain() {
+            // Fails where the peer has gone already.
+            drop(connection.shutdown(Shutdown::Both));
+        }
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
     }
-    for thread in threads {
-        drop(thread.join());
-    }
+}
+
+fn lock(open: &Mutex<HashMap<usize, TcpStream>>) -> MutexGuard<'_, HashMap<usize, TcpStream>> {
+    open.lock().expect("no holder panics")
 }
 
 /// Serves one connection until either side ends it.

@@ -1,0 +1,141 @@
+//! A rack's parameters, as the contract names them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use docker_tls_certgen::set::rack::Part;
+
+use crate::damage::Damage;
+use crate::fixtures::Deployed;
+use crate::lambda::ssm::{Ssm, Stored};
+
+/// The four values in the order in which they are written.
+pub const AS_WRITTEN: [Part; 4] = [Part::CaKey, Part::CaCert, Part::Key, Part::Cert];
+
+/// The name of the parameter that holds one of a rack's four values.
+#[track_caller]
+pub fn name(part: Part, rack: &str) -> String {
+    let suffix = match part {
+        Part::CaCert => "docker-tls-ca-cert",
+        Part::CaKey => "docker-tls-ca-key",
+        Part::Cert => "docker-tls-cert",
+        Part::Key => "docker-tls-key",
+        Part::State | Part::Claim => panic!("the {part} is not published"),
+    };
+    format!("{}-{suffix}", hex(rack))
+}
+
+/// The key of the response's Data that carries that name.
+#[track_caller]
+pub fn data_key(part: Part) -> &'static str {
+    match part {
+        Part::CaCert => "CACertSSMKey",
+        Part::CaKey => "CAKeySSMKey",
+        Part::Cert => "CertSSMKey",
+        Part::Key => "KeySSMKey",
+        Part::State | Part::Claim => panic!("the {part} is not published"),
+    }
+}
+
+/// Lower-case hex: of a rack's name, it is what the contract puts into names and ids.
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    let mut hex = String::new();
+    for byte in bytes.as_ref() {
+        write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+    }
+    hex
+}
+
+/// The parameter with the function's own records.
+pub fn state(rack: &str) -> String {
+    format!("{}-docker-tls-state", hex(rack))
+}
+
+/// The parameter that says who is writing.
+pub fn claim(rack: &str) -> String {
+    format!("{}-docker-tls-claim", hex(rack))
+}
+
+/// The parameter that the deployed handler left behind.
+pub fn version_track(rack: &str) -> String {
+    format!("{}-version-track", hex(rack))
+}
+
+/// All seven names.
+pub fn all_names(rack: &str) -> Vec<String> {
+    let mut names: Vec<_> = Part::PUBLISHED
+        .iter()
+        .map(|part| name(*part, rack))
+        .collect();
+    names.extend([state(rack), claim(rack), version_track(rack)]);
+    names
+}
+
+/// The four values of a rack, with types and versions, as far as they exist.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Set(BTreeMap<Part, Stored>);
+
+impl Set {
+    /// Reads a rack's four values.
+    pub fn read(ssm: &Ssm, rack: &str) -> Self {
+        let mut stored = ssm.read_all(&Part::PUBLISHED.map(|part| name(part, rack)));
+        let read = |part: Part| Some((part, stored.remove(&name(part, rack))?));
+        Self(Part::PUBLISHED.into_iter().filter_map(read).collect())
+    }
+
+    /// Creates or overwrites a rack's four values by hand.
+    pub fn write(&self, ssm: &Ssm, rack: &str) {
+        for (part, stored) in &self.0 {
+            ssm.write(&name(*part, rack), &stored.kind, &stored.value);
+        }
+    }
+
+    /// One value with its type and version.
+    #[track_caller]
+    pub fn stored(&self, part: Part) -> &Stored {
+        let stored = self.0.get(&part);
+        stored.unwrap_or_else(|| panic!("the {part} does not exist"))
+    }
+
+    /// One value.
+    #[track_caller]
+    pub fn value(&self, part: Part) -> &str {
+        &self.stored(part).value
+    }
+
+    /// The parts that exist.
+    pub fn parts(&self) -> Vec<Part> {
+        self.0.keys().copied().collect()
+    }
+
+    /// The parts that are missing, or were written since.
+    pub fn written_since(&self, earlier: &Self) -> Vec<Part> {
+        let differs = |part: &Part| self.0.get(part) != earlier.0.get(part);
+        AS_WRITTEN.into_iter().filter(differs).collect()
+    }
+}
+
+impl Deployed {
+    /// Puts the set into a store, as the deployed handler left it, and reads it back.
+    #[track_caller]
+    pub fn install(&self, ssm: &Ssm) -> Set {
+        for parameter in &self.parameters {
+            ssm.write(&parameter.name, &parameter.kind, &parameter.value);
+        }
+        assert!(ssm.read(&version_track(&self.rack)).is_some());
+        let set = Set::read(ssm, &self.rack);
+        assert_eq!(set.parts(), Part::PUBLISHED);
+        set
+    }
+}
+
+/// Damages one value of a rack; `other` is a set of the same kind.
+#[track_caller]
+pub fn strike(damage: Damage, ssm: &Ssm, rack: &str, part: Part, other: &Set) {
+    let name = name(part, rack);
+    let stored = ssm.read(&name).expect("only what exists can be damaged");
+    match damage.damaged(&stored.value, other.value(part)) {
+        Some(value) => ssm.write(&name, &stored.kind, &value),
+        None => ssm.remove(&name),
+    }
+}
