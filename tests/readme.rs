@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use docker_tls_certgen as _;
+use docker_tls_testing::fixtures::EVENTS;
 use docker_tls_testing::sources::read_all;
 
 const README: &str = include_str!("../README.md");
@@ -96,10 +97,8 @@ fn make_folder_with_events() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let events = folder.path().join("events");
     fs::create_dir(&events).expect("a new folder");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
-    for event in fs::read_dir(source).expect("the folder events") {
-        let event = event.expect("an event");
-        fs::copy(event.path(), events.join(event.file_name())).expect("a copy");
+    for (name, text) in EVENTS {
+        fs::write(events.join(format!("{name}.json")), text).expect("a copy");
     }
     folder
 }

@@ -55,18 +55,6 @@ fn make_target(partition: &str, region: &str, account: &str) -> String {
     )
 }
 
-/// Checks a table for one region: a URL's beginning up to the target, its verdict, and what it is.
-#[track_caller]
-fn check_table(partition: &str, region: &str, rows: &[(&str, Verdict, &str)]) {
-    let policy = make_policy(region);
-    let target = make_target(partition, region, ACCOUNT);
-    for (beginning, expected, what) in rows {
-        let found = verdict(&policy, &format!("{beginning}{target}"));
-        assert_eq!(found, *expected, "{region}, {what}: {beginning}");
-        println!("{region:16}  {expected:?}  {beginning}  ({what})");
-    }
-}
-
 #[test]
 fn the_bucket_of_the_functions_region_is_answered_in_every_partition() {
     for (partition, region, suffix) in [
@@ -85,177 +73,72 @@ fn the_bucket_of_the_functions_region_is_answered_in_every_partition() {
             "cloudformation-custom-resource-response-{}",
             region.replace('-', "")
         );
-        for (beginning, what) in [
-            (
-                format!("https://{bucket}.s3.{suffix}/"),
-                "the global endpoint",
-            ),
-            (
-                format!("https://{bucket}.s3.{region}.{suffix}/"),
-                "the region's endpoint",
-            ),
-            (
-                format!("https://{bucket}.s3-{region}.{suffix}/"),
-                "the region's endpoint, old form",
-            ),
-            (
-                format!("https://s3.{region}.{suffix}/{bucket}/"),
-                "the bucket in the path",
-            ),
+        let policy = make_policy(region);
+        let target = make_target(partition, region, ACCOUNT);
+        for beginning in [
+            format!("https://{bucket}.s3.{suffix}/"),
+            format!("https://{bucket}.s3.{region}.{suffix}/"),
+            // The older form of the region's endpoint.
+            format!("https://{bucket}.s3-{region}.{suffix}/"),
+            format!("https://s3.{region}.{suffix}/{bucket}/"),
         ] {
-            check_table(partition, region, &[(&beginning, Answered, what)]);
+            let found = verdict(&policy, &format!("{beginning}{target}"));
+            assert_eq!(found, Answered, "{region}: {beginning}");
         }
     }
 }
 
 /// URLs that look as if they were CloudFormation's; `{B}` is the name of its bucket in us-east-1.
-const TRICKS: [(&str, Verdict, &str); 34] = [
-    ("http://{B}.s3.amazonaws.com/", NotHttps, "not https"),
-    ("https://{B}.s3.amazonaws.com:8443/", Port, "another port"),
-    ("https://me@{B}.s3.amazonaws.com/", UserOrFragment, "a user"),
-    (
-        "https://{B}.s3.amazonaws.com@evil.example/",
-        UserOrFragment,
-        "the bucket as the user of another host",
-    ),
-    (
-        "https://{B}.s3.amazonaws.com:x@evil.example/",
-        UserOrFragment,
-        "the bucket as user with a password",
-    ),
-    (
-        "https://{B}.s3.amazonaws.com.evil.example/",
-        NotTheBucket,
-        "the real host as a subdomain",
-    ),
-    (
-        "https://{B}.s3.amazonaws.com.cn/",
-        NotTheBucket,
-        "another partition's suffix",
-    ),
-    (
-        "https://{B}.s3-amazonaws.com/",
-        NotTheBucket,
-        "a look-alike domain",
-    ),
-    (
-        "https://{B}.s3.amazonaws.co/",
-        NotTheBucket,
-        "a look-alike top-level domain",
-    ),
-    (
-        "https://{B}.s3.amаzonaws.com/",
-        NotAUrl,
-        "a Cyrillic letter in the host",
-    ),
-    (
-        "https://{B}x.s3.amazonaws.com/",
-        NotTheBucket,
-        "a bucket with a longer name",
-    ),
-    (
-        "https://x{B}.s3.amazonaws.com/",
-        NotTheBucket,
-        "a bucket with something in front",
-    ),
-    (
-        "https://x.{B}.s3.amazonaws.com/",
-        NotTheBucket,
-        "a bucket with dots",
-    ),
-    (
-        "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/",
-        NotTheBucket,
-        "the bucket of another region",
-    ),
-    (
-        "https://my-bucket.s3.amazonaws.com/",
-        NotTheBucket,
-        "anybody's bucket",
-    ),
-    (
-        "https://{B}.s3.eu-west-1.amazonaws.com/",
-        NotTheBucket,
-        "another region's endpoint",
-    ),
-    (
-        "https://{B}.s3-website-us-east-1.amazonaws.com/",
-        NotTheBucket,
-        "a website endpoint",
-    ),
-    (
-        "https://{B}.s3-accelerate.amazonaws.com/",
-        NotTheBucket,
-        "the accelerated endpoint",
-    ),
-    (
-        "https://evil.example/{B}/",
-        NotTheBucket,
-        "the bucket in the path of another host",
-    ),
-    (
-        "https://evil.example/s3.amazonaws.com/{B}/",
-        NotTheBucket,
-        "host and bucket in the path of another host",
-    ),
-    (
-        "https://s3.amazonaws.com/my-bucket/",
-        NotTheBucket,
-        "anybody's bucket in the path",
-    ),
-    (
-        "https://s3.amazonaws.com/x/../{B}/",
-        NotVerbatim,
-        "dots in the path",
-    ),
-    (
-        "https://s3.amazonaws.com/{B}%2F",
-        NotTheBucket,
-        "an encoded slash behind the bucket",
-    ),
-    (
-        "https://169.254.169.254/",
-        NotTheBucket,
-        "the metadata service",
-    ),
-    ("https://127.0.0.1/", NotTheBucket, "an IPv4 address"),
-    ("https://[::1]/", NotTheBucket, "an IPv6 address"),
-    (
-        "https://2130706433/",
-        NotTheBucket,
-        "an IPv4 address as one number",
-    ),
-    (
-        "https://localhost/",
-        NotTheBucket,
-        "the function's own machine",
-    ),
-    ("ftp://{B}.s3.amazonaws.com/", NotHttps, "another scheme"),
-    ("file:///etc/passwd?", NotHttps, "a file"),
-    ("//evil.example/", NotAUrl, "no scheme"),
-    (
-        "https://{B}.s3.amazonaws.com\\@evil.example/",
-        NotVerbatim,
-        "a backslash",
-    ),
-    (
-        "https://{B}.s3.amazonaws.com/\t",
-        NotVerbatim,
-        "a tab in the path",
-    ),
-    (
-        "https://{B}.s3.amazonaws.com/stack/",
-        NoStack,
-        "a path that is no stack's",
-    ),
-];
+const TRICKS: &str = "
+NotHttps        http://{B}.s3.amazonaws.com/  not https
+Port            https://{B}.s3.amazonaws.com:8443/  another port
+UserOrFragment  https://me@{B}.s3.amazonaws.com/  a user
+UserOrFragment  https://{B}.s3.amazonaws.com@evil.example/  the bucket as the user of another host
+UserOrFragment  https://{B}.s3.amazonaws.com:x@evil.example/  the bucket as user with a password
+NotTheBucket    https://{B}.s3.amazonaws.com.evil.example/  the real host as a subdomain
+NotTheBucket    https://{B}.s3.amazonaws.com.cn/  another partition's suffix
+NotTheBucket    https://{B}.s3-amazonaws.com/  a look-alike domain
+NotTheBucket    https://{B}.s3.amazonaws.co/  a look-alike top-level domain
+NotAUrl         https://{B}.s3.amаzonaws.com/  a Cyrillic letter in the host
+NotTheBucket    https://{B}x.s3.amazonaws.com/  a bucket with a longer name
+NotTheBucket    https://x{B}.s3.amazonaws.com/  a bucket with something in front
+NotTheBucket    https://x.{B}.s3.amazonaws.com/  a bucket with dots
+NotTheBucket    https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/  the bucket of another region
+NotTheBucket    https://my-bucket.s3.amazonaws.com/  anybody's bucket
+NotTheBucket    https://{B}.s3.eu-west-1.amazonaws.com/  another region's endpoint
+NotTheBucket    https://{B}.s3-website-us-east-1.amazonaws.com/  a website endpoint
+NotTheBucket    https://{B}.s3-accelerate.amazonaws.com/  the accelerated endpoint
+NotTheBucket    https://evil.example/{B}/  the bucket in the path of another host
+NotTheBucket    https://evil.example/s3.amazonaws.com/{B}/  host and bucket in the path of another host
+NotTheBucket    https://s3.amazonaws.com/my-bucket/  anybody's bucket in the path
+NotVerbatim     https://s3.amazonaws.com/x/../{B}/  dots in the path
+NotTheBucket    https://s3.amazonaws.com/{B}%2F  an encoded slash behind the bucket
+NotTheBucket    https://169.254.169.254/  the metadata service
+NotTheBucket    https://127.0.0.1/  an IPv4 address
+NotTheBucket    https://[::1]/  an IPv6 address
+NotTheBucket    https://2130706433/  an IPv4 address as one number
+NotTheBucket    https://localhost/  the function's own machine
+NotHttps        ftp://{B}.s3.amazonaws.com/  another scheme
+NotHttps        file:///etc/passwd?  a file
+NotAUrl         //evil.example/  no scheme
+NotVerbatim     https://{B}.s3.amazonaws.com\\@evil.example/  a backslash
+NotVerbatim     https://{B}.s3.amazonaws.com/\t  a tab in the path
+NoStack         https://{B}.s3.amazonaws.com/stack/  a path that is no stack's
+";
 
 #[test]
 fn no_trick_gets_an_answer_sent_elsewhere() {
-    for (beginning, expected, what) in TRICKS {
+    let policy = make_policy("us-east-1");
+    let target = make_target("aws", "us-east-1", ACCOUNT);
+    let rows = TRICKS.lines().skip(1);
+    assert_eq!(rows.clone().count(), 34);
+    for row in rows {
+        let (expected, row) = row.split_once(' ').expect("a row has columns");
+        let (beginning, what) = row.trim_start().split_once("  ").expect("and two more");
         let bucket = "cloudformation-custom-resource-response-useast1";
         let beginning = beginning.replace("{B}", bucket);
-        check_table("aws", "us-east-1", &[(&beginning, expected, what)]);
+        let found = verdict(&policy, &format!("{beginning}{target}"));
+        assert_eq!(format!("{found:?}"), expected, "{what}: {beginning}");
     }
 }
 

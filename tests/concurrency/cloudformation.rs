@@ -4,8 +4,8 @@ use docker_tls_certgen::cloudformation::event::Event;
 use docker_tls_certgen::function::handler::Outcome;
 use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::set::state::EventSeconds;
-use docker_tls_testing::fixtures;
 pub use docker_tls_testing::fixtures::make_event;
+use docker_tls_testing::fixtures::{self, merged};
 use serde_json::{Value, json};
 
 use crate::running::{Request, run_alone};
@@ -20,16 +20,7 @@ pub fn rack() -> Rack {
 #[track_caller]
 pub fn make_event_with(file: &str, changed: &Value) -> Value {
     let mut event = make_event(file);
-    let changed = changed.as_object().expect("properties are an object");
-    for (property, value) in changed {
-        let properties = &mut event["ResourceProperties"];
-        let properties = properties.as_object_mut().expect("events have properties");
-        if value.is_null() {
-            properties.remove(property);
-        } else {
-            properties.insert(property.clone(), value.clone());
-        }
-    }
+    event["ResourceProperties"] = merged(&event["ResourceProperties"], changed.clone());
     event
 }
 

@@ -174,7 +174,7 @@ pub fn explore_each(limits: &[Limits], start: &MemoryStore, events: &[Value], en
 }
 
 /// Explores a scenario, and prints what was done.
-pub fn explore(scenario: &Scenario) -> Tally {
+fn explore(scenario: &Scenario) {
     let mut explorer = Explorer::new(scenario);
     let tally = explorer.run();
     let test = thread::current();
@@ -188,7 +188,6 @@ pub fn explore(scenario: &Scenario) -> Tally {
         tally.steps,
         explorer.behaviour.size().1
     ));
-    tally
 }
 
 struct Explorer<'a> {

@@ -23,7 +23,7 @@ use time::{Duration, OffsetDateTime};
 use crate::acceptance::{Registry, Verdict, read_certificates};
 use crate::cases::cases;
 use crate::damage::text_of;
-use crate::event::{carry_out, check_kept, make_change, sticky};
+use crate::event::{change, check_kept, make_change, sticky};
 use crate::mint::FreshMint;
 use crate::store::{
     NOW, certificates, make_deployed, make_other_deployed, make_own, make_own_with, public_key,
@@ -41,21 +41,11 @@ static SETS: LazyLock<Vec<StoredSet>> = LazyLock::new(|| {
     ];
     for start in [make_deployed(), make_own(KeyAlgorithm::EcdsaP384)] {
         let mut stored = start;
-        carry_out(
-            &make_change(&none, &token),
-            &mut stored,
-            NOW,
-            &mut FreshMint,
-        );
+        change(&none, &token, &mut stored);
         sets.push(stored.clone());
         let mut close = token.clone();
         close["RetiredCA"] = ca_fingerprint(&stored, 1).into();
-        carry_out(
-            &make_change(&token, &close),
-            &mut stored,
-            NOW,
-            &mut FreshMint,
-        );
+        change(&token, &close, &mut stored);
         sets.push(stored.clone());
     }
     sets.push(make_own_with(

@@ -39,7 +39,7 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
         assert_eq!(first.stored(part).kind, kind, "{part:?}");
     }
     let ca = fingerprint(&certificates(first.value(Part::CaCert))[0]);
-    assert_eq!(created.response.data("CACertSha256"), ca);
+    assert_eq!(created.current_ca(), ca);
     check_strict(&first);
     published.add(&first);
 
@@ -54,7 +54,7 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
     let rotated = generator.rotate("1");
     let second = Set::read(&rig.ssm, RACK);
     assert_eq!(second.written_since(&first), rack::AS_WRITTEN);
-    assert_eq!(rotated.response.data("PreviousCACertSha256"), ca);
+    assert_eq!(rotated.previous_ca(), ca);
     check_coherent(&second);
     published.add(&second);
     assert_eq!(published.check_all_connect(), 4);
@@ -68,15 +68,14 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
         assert_eq!(read.response.no_echo(), part.is_key());
     }
 
-    let closed = generator.update(json!({ "RetiredCA": ca })).succeeded();
-    assert_eq!(closed.response.data("PreviousCACertSha256"), "");
+    let closed = generator.close(&ca);
+    assert_eq!(closed.previous_ca(), "");
     let third = Set::read(&rig.ssm, RACK);
     assert_eq!(third.written_since(&second), [Part::CaCert, Part::Cert]);
     assert_eq!(certificates(third.value(Part::CaCert)).len(), 1);
     check_strict(&third);
 
-    generator.delete().succeeded();
-    assert_eq!(rig.ssm.names(), [""; 0]);
+    generator.check_removed();
 }
 
 #[test]
@@ -103,7 +102,7 @@ fn a_failed_update_and_its_rollback_change_nothing() {
     let failing = json!({ "ValidityDays": "forever", "RotationToken": "1" });
     generator
         .update(failing.clone())
-        .failed(&[&"ValidityDays", &"forever"])
+        .failed(&["ValidityDays", "forever"])
         .wrote_nothing();
     generator.check_rolled_back(failing);
     assert_eq!(Set::read(&rig.ssm, RACK), set);
@@ -132,7 +131,7 @@ fn the_delete_after_a_create_that_failed_at_once_touches_nothing() {
     let mut failing = Resource::generator(&rig, RACK);
     let failed = failing
         .create(json!({ "Validitydays": "365" }))
-        .failed(&[&"Validitydays", &"ValidityDays"])
+        .failed(&["Validitydays", "ValidityDays"])
         .wrote_nothing();
     let id = format!("not-created-{}", rack::hex(RACK));
     assert_eq!(failed.response.physical_id(), id);
@@ -148,12 +147,11 @@ fn the_delete_after_a_create_that_failed_half_way_removes_what_it_made() {
     rig.ssm.refuse(Calls::Writes, 3);
     let failed = generator
         .create(json!({}))
-        .failed(&[&"AccessDeniedException"]);
+        .failed(&["AccessDeniedException"]);
     assert_eq!(failed.response.physical_id(), rack::hex(RACK));
     rig.ssm.recover();
     assert_ne!(rig.ssm.names(), [""; 0]);
-    generator.delete().succeeded();
-    assert_eq!(rig.ssm.names(), [""; 0]);
+    generator.check_removed();
 }
 
 /// What the events of the folder are answered, in the order of a rack's life: it begins with the deployed handler.

@@ -4,6 +4,6 @@
 mod scenarios;
 
 use docker_tls_testing::lambda::{
-    certificates, clock, cloudformation, http, published, rack, rig, runtime_api, sink, ssm,
+    certificates, clock, cloudformation, http, published, rack, rig, runtime_api, ssm,
 };
 use docker_tls_testing::{damage, fixtures};

@@ -13,6 +13,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use docker_tls_testing::fixtures::Deployed;
+use docker_tls_testing::lambda::runtime_api::FUNCTION_ARN;
+use docker_tls_testing::lambda::ssm::Stored;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -24,18 +26,9 @@ use crate::tls::{HOST, Identity, serve_plainly};
 const DEADLINE_MILLISECONDS: &str = "4102444800000";
 /// How long a function may take to get to its next milestone.
 const PATIENCE: Duration = Duration::from_mins(1);
-const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:012345678912:function:DockerTLSCertFunction";
-
-/// A stored parameter.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    kind: String,
-    value: String,
-    version: i64,
-}
 
 /// Parameters by name.
-pub type Parameters = BTreeMap<String, Parameter>;
+pub type Parameters = BTreeMap<String, Stored>;
 
 /// What the function has come to.
 pub enum Milestone {
@@ -120,7 +113,7 @@ pub fn parameters_of(deployed: &Deployed) -> Parameters {
     let parameters = deployed.parameters.iter();
     parameters
         .map(|stored| {
-            let parameter = Parameter {
+            let parameter = Stored {
                 kind: stored.kind.clone(),
                 value: stored.value.clone(),
                 version: 1,
@@ -200,12 +193,8 @@ impl Account {
         let (found, missing): (Vec<&str>, Vec<&str>) =
             names.partition(|name| self.parameters.contains_key(*name));
         let show = |name: &&str| {
-            let Parameter {
-                kind,
-                value,
-                version,
-            } = &self.parameters[*name];
-            json!({ "Name": name, "Type": kind, "Value": value, "Version": version })
+            let found = &self.parameters[*name];
+            json!({ "Name": name, "Type": found.kind, "Value": found.value, "Version": found.version })
         };
         let found: Vec<Value> = found.iter().map(show).collect();
         json!({ "Parameters": found, "InvalidParameters": missing })
@@ -218,7 +207,7 @@ impl Account {
             return Err("ParameterAlreadyExists");
         }
         let version = before.map_or(1, |before| before.version + 1);
-        let parameter = Parameter {
+        let parameter = Stored {
             kind: text("Type"),
             value: text("Value"),
             version,

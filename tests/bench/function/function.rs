@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use docker_tls_testing::fixtures::make_event;
+use docker_tls_testing::lambda::runtime_api::ENVIRONMENT;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
@@ -56,17 +57,8 @@ impl Function {
             .args(&words[1..])
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", cloud.runtime.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "DockerTLSCertFunction")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .envs(ENVIRONMENT)
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .env(
-                "AWS_SECRET_ACCESS_KEY",
-                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            )
-            .env("AWS_SESSION_TOKEN", "session-token")
             .env("AWS_ENDPOINT_URL_SSM", &cloud.ssm)
             .env("RESPONSE_URL_ALLOWED_HOSTS", &cloud.sink)
             .env("SSL_CERT_FILE", identity.roots())

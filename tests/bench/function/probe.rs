@@ -4,7 +4,7 @@
 //! default.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,16 +12,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use docker_tls_certgen::machine::real::{SystemMint, system_time};
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_testing::event::{carry_out, make_adoption};
+use docker_tls_testing::openssl::Files;
 use docker_tls_testing::table::Table;
+use serde_json::json;
 
 use crate::figures::{Figures, megabytes, milliseconds};
 use crate::process::Process;
@@ -87,12 +90,11 @@ async fn shake_hands(listener: TcpListener, acceptor: TlsAcceptor) {
 
 /// Adds a row for each number of daemons.
 pub fn add_rows(table: &mut Table) {
-    let folder = make_set();
+    let files = make_set();
+    let folder = files.folder();
     for daemons in DAEMONS {
-        let servers = Servers::start(folder.path(), daemons);
-        let runs: Vec<Run> = (0..RUNS)
-            .map(|_| probe(folder.path(), &servers.hosts))
-            .collect();
+        let servers = Servers::start(folder, daemons);
+        let runs: Vec<Run> = (0..RUNS).map(|_| probe(folder, &servers.hosts)).collect();
         table.add(
             &format!("docker-tls probe, {daemons} daemons"),
             vec![
@@ -199,26 +201,10 @@ impl Drop for Servers {
     }
 }
 
-/// A folder with a CA, and a certificate of it for every daemon.
-fn make_set() -> TempDir {
-    let key = || KeyPair::generate().expect("a key can be made");
-    let mut ca = CertificateParams::new([]).expect("no name is no bad name");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.distinguished_name
-        .push(DnType::CommonName, "Docker TLS CA of the bench");
-    let ca = CertifiedIssuer::self_signed(ca, key()).expect("a CA can be made");
-    let server_key = key();
-    let server = CertificateParams::new([HOST.to_owned()]).expect("a good name");
-    let server = server
-        .signed_by(&server_key, &ca)
-        .expect("a certificate can be made");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let write = |name: &str, text: &str| {
-        let mut file = fs::File::create(folder.path().join(name)).expect("the folder takes a file");
-        file.write_all(text.as_bytes()).expect("the file takes it");
-    };
-    write(CA, &ca.pem());
-    write(CERTIFICATE, &server.pem());
-    write(KEY, &server_key.serialize_pem());
-    folder
+/// A folder with a set, whose certificate every daemon has.
+fn make_set() -> Files {
+    let mut stored = StoredSet::new();
+    let create = make_adoption(&json!({}));
+    carry_out(&create, &mut stored, system_time(), &mut SystemMint);
+    Files::write(&stored)
 }

@@ -21,7 +21,7 @@ fn update_adopts_a_deployed_set_without_a_single_write() {
         let updated = generator.check_kept();
         assert_eq!(updated.response.physical_id(), deployed.physical_id);
         let ca = &certificates(before.value(Part::CaCert))[0];
-        assert_eq!(updated.response.data("CACertSha256"), fingerprint(ca));
+        assert_eq!(updated.current_ca(), fingerprint(ca));
         assert_eq!(Set::read(&rig.ssm, &deployed.rack), before);
         assert_eq!(rig.ssm.read(&rack::state(&deployed.rack)), None);
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cloudformation::Resource;
 use crate::rack::Set;
-use crate::rig::{Exchange, Rig};
+use crate::rig::Rig;
 
 /// A bad property, and what the reason must say: the property, the value, and what was expected.
 fn bad_properties() -> Vec<(Value, &'static [&'static str])> {
@@ -86,7 +86,10 @@ fn create_with_a_bad_property_fails_naming_it_and_touches_nothing() {
     let rig = Rig::start();
     for (changes, mentions) in bad_properties() {
         let mut generator = Resource::generator(&rig, "rack-1");
-        check_failed(generator.create(changes.clone()), mentions);
+        generator
+            .create(changes.clone())
+            .failed(mentions)
+            .wrote_nothing();
         let id = generator.physical_id();
         assert!(id.starts_with("not-created-"), "{changes}: {id}");
         generator.delete().succeeded().wrote_nothing();
@@ -106,7 +109,7 @@ fn update_with_a_bad_property_fails_naming_it_and_leaves_the_set() {
             generator.physical_id(),
             "{changes}"
         );
-        check_failed(failed, mentions);
+        failed.failed(mentions).wrote_nothing();
         generator.check_rolled_back(changes);
     }
     assert_eq!(Set::read(&rig.ssm, "rack-1"), before);
@@ -123,10 +126,8 @@ fn create_with_an_unknown_property_names_the_nearest_known_one() {
         ("SubjectAltNames", "SubjectAlternativeNames"),
     ] {
         let mut generator = Resource::generator(&rig, "rack-1");
-        check_failed(
-            generator.create(json!({ unknown: "1" })),
-            &[unknown, nearest],
-        );
+        let failed = generator.create(json!({ unknown: "1" }));
+        failed.failed(&[unknown, nearest]).wrote_nothing();
         assert_eq!(generator.physical_id(), "not-created-7261636b2d31");
     }
     assert_eq!(rig.ssm.names(), [""; 0]);
@@ -140,8 +141,7 @@ fn update_and_delete_only_log_an_unknown_property() {
         .update(json!({ "KeyAlgoritm": "RSA_2048" }))
         .succeeded()
         .only_read();
-    generator.delete().succeeded();
-    assert_eq!(rig.ssm.names(), [""; 0]);
+    generator.check_removed();
     let log = rig.function.stop();
     assert!(log.contains("KeyAlgoritm"), "{log}");
 }
@@ -160,7 +160,7 @@ fn a_create_without_a_usable_rack_gets_an_id_of_its_own() {
     ] {
         let mut event = generator.create_event();
         event["ResourceProperties"] = properties;
-        let failed = rig.deliver(&event).failed(&[&"Rack"]).wrote_nothing();
+        let failed = rig.deliver(&event).failed(&["Rack"]).wrote_nothing();
         let request_id = event["RequestId"].as_str().expect("it is text");
         assert_eq!(
             failed.response.physical_id(),
@@ -173,7 +173,7 @@ fn a_create_without_a_usable_rack_gets_an_id_of_its_own() {
         .expect("it is an object")
         .remove("ResourceProperties");
     rig.deliver(&event)
-        .failed(&[&"ResourceProperties"])
+        .failed(&["ResourceProperties"])
         .wrote_nothing();
 }
 
@@ -185,7 +185,7 @@ fn an_update_to_properties_that_are_no_object_fails_and_its_rollback_does_not() 
         let good = generator.create_event()["ResourceProperties"].clone();
         let mut event = generator.update_event(&good, &good);
         event["ResourceProperties"] = properties.clone();
-        rig.deliver(&event).failed(&[&"Rack"]).wrote_nothing();
+        rig.deliver(&event).failed(&["Rack"]).wrote_nothing();
         let mut event = generator.update_event(&good, &good);
         event["OldResourceProperties"] = properties;
         rig.deliver(&event).succeeded().only_read();
@@ -204,10 +204,11 @@ fn an_unknown_resource_type_fails_naming_the_ones_that_are_served() {
         "Custom::DockerTLSCertGetter",
         "Custom::SelfSignedCertificateGetter",
     ];
-    check_failed(generator.create(json!({})), &mentions);
-    check_failed(generator.update(json!({})), &mentions);
-    generator.delete().succeeded();
-    assert_eq!(rig.ssm.names(), [""; 0]);
+    let failed = generator.create(json!({}));
+    failed.failed(&mentions).wrote_nothing();
+    let failed = generator.update(json!({}));
+    failed.failed(&mentions).wrote_nothing();
+    generator.check_removed();
 }
 
 #[test]
@@ -217,17 +218,8 @@ fn a_rack_too_long_for_a_response_is_refused_before_anything_is_written() {
     let mut generator = Resource::generator(&rig, &long);
     generator
         .create(json!({}))
-        .failed(&[&"Rack"])
+        .failed(&["Rack"])
         .wrote_nothing();
     generator.delete().succeeded().wrote_nothing();
     assert_eq!(rig.ssm.names(), [""; 0]);
-}
-
-#[track_caller]
-fn check_failed(exchange: Exchange, mentions: &[&str]) {
-    let mentions: Vec<_> = mentions
-        .iter()
-        .map(|mention| mention as &dyn std::fmt::Display)
-        .collect();
-    exchange.failed(&mentions).wrote_nothing();
 }

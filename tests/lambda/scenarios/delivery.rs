@@ -69,7 +69,7 @@ fn a_response_that_was_not_delivered_is_delivered_when_lambda_tries_again() {
     rig.sink.take(rig.target(&event));
     let created = rig.deliver(&event).succeeded();
     assert_eq!(created.parts_put("rack-1"), []);
-    assert_eq!(created.response.data("PreviousCACertSha256"), json!(""));
+    assert_eq!(created.previous_ca(), json!(""));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_proxy_of_the_environment_sees_requests_to_aws_and_no_response() {
         ..Settings::default()
     });
     let event = Resource::generator(&rig, "rack-1").create_event();
-    rig.deliver(&event).failed(&[&"AccessDeniedException"]);
+    rig.deliver(&event).failed(&["AccessDeniedException"]);
     let ssm = format!("http://{}/", rig.ssm.address());
     assert_eq!(*seen.lock().expect("no holder panics"), [ssm]);
 }

@@ -27,15 +27,15 @@ fn the_events_of_a_life_succeed_in_order() {
         );
     }
     let rotated = rig.deliver(&event(&rig, "update-rotate")).succeeded();
-    let previous = rotated.response.data("PreviousCACertSha256");
+    let previous = rotated.previous_ca();
     // The file cannot know which CA there is, so the response says what to put there.
     let mut retire = event(&rig, "update-retire");
     rig.deliver(&retire)
-        .failed(&[&"RetiredCA", &previous])
+        .failed(&["RetiredCA", previous])
         .wrote_nothing();
     retire["ResourceProperties"]["RetiredCA"] = json!(previous);
     let closed: Exchange = rig.deliver(&retire).succeeded();
-    assert_eq!(closed.response.data("PreviousCACertSha256"), "");
+    assert_eq!(closed.previous_ca(), "");
     rig.deliver(&event(&rig, "delete")).succeeded();
     assert_eq!(rig.ssm.names(), [""; 0]);
 }
@@ -46,16 +46,16 @@ fn the_bad_events_fail_and_touch_nothing() {
     rig.deliver(&event(&rig, "create")).succeeded();
     let before = Set::read(&rig.ssm, "rack-1");
     rig.deliver(&event(&rig, "bad-rack"))
-        .failed(&[&"Rack"])
+        .failed(&["Rack"])
         .wrote_nothing();
     rig.deliver(&event(&rig, "bad-property"))
-        .failed(&[&"CaValidityDays", &"CAValidityDays"])
+        .failed(&["CaValidityDays", "CAValidityDays"])
         .wrote_nothing();
     rig.deliver(&event(&rig, "bad-type"))
-        .failed(&[&"Custom::DockerTLSCertGenerate"])
+        .failed(&["Custom::DockerTLSCertGenerate"])
         .wrote_nothing();
     rig.deliver(&event(&rig, "bad-parameter-key"))
-        .failed(&[&"ParameterKey"])
+        .failed(&["ParameterKey"])
         .wrote_nothing();
     assert_eq!(Set::read(&rig.ssm, "rack-1"), before);
 }

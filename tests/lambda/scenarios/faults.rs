@@ -78,7 +78,7 @@ fn refused_and_invalid_writes_fail_at_once_naming_action_and_parameter() {
             .iter()
             .find(|call| call.is_write() && !call.landed);
         let name = refused.expect("one was refused").names().remove(0);
-        failed.failed(&[&"PutParameter", &name, &code]);
+        failed.failed(&["PutParameter", &name, code]);
         rig.ssm.recover();
         generator.update(json!({ "Version": "2" })).succeeded();
         check_coherent(&Set::read(&rig.ssm, "rack-1"));

@@ -82,19 +82,19 @@ fn a_getter_refuses_every_name_but_the_racks_own_four() {
         "database-password".to_owned(),
     ] {
         let refused = Resource::getter(&rig, "rack-1", &name).create(json!({}));
-        let refused = refused.failed(&[&"ParameterKey", &own]);
+        let refused = refused.failed(&["ParameterKey", &own]);
         assert!(refused.calls.is_empty(), "{name}: {:?}", refused.calls);
     }
     Resource::getter(&rig, "rack-1", "")
         .create(json!({}))
-        .failed(&[&"ParameterKey"]);
+        .failed(&["ParameterKey"]);
     let mut getter = Resource::getter(&rig, "rack-1", &own);
     getter
         .create(json!({ "ParameterKey": null }))
-        .failed(&[&"ParameterKey"]);
+        .failed(&["ParameterKey"]);
     Resource::getter(&rig, "", &own)
         .create(json!({}))
-        .failed(&[&"Rack"]);
+        .failed(&["Rack"]);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_getter_that_may_not_read_fails() {
     let mut getter = Resource::getter(&rig, "rack-1", &rack::name(Part::Cert, "rack-1"));
     getter
         .create(json!({}))
-        .failed(&[&"GetParameters", &"AccessDenied"]);
+        .failed(&["GetParameters", "AccessDenied"]);
 }
 
 #[test]

@@ -24,30 +24,25 @@ fn call(ssm: &Ssm, action: &str, request: &Value) -> Result<Value, String> {
     }
 }
 
-fn put(name: &str, kind: Option<&str>, value: &str, overwrite: bool) -> Value {
-    json!({ "Name": name, "Type": kind, "Value": value, "Overwrite": overwrite })
+/// Creates or overwrites the parameter `a`.
+#[track_caller]
+fn put(ssm: &Ssm, kind: Option<&str>, value: &str, overwrite: bool) -> Result<Value, String> {
+    let request = json!({ "Name": "a", "Type": kind, "Value": value, "Overwrite": overwrite });
+    call(ssm, "PutParameter", &request)
 }
 
 #[test]
 fn the_store_counts_versions_keeps_types_and_refuses_to_create_twice() {
     let ssm = Ssm::start();
-    let first = call(
-        &ssm,
-        "PutParameter",
-        &put("a", Some("SecureString"), "1", false),
-    );
+    let first = put(&ssm, Some("SecureString"), "1", false);
     assert_eq!(first.expect("it is new")["Version"], 1);
-    let again = call(
-        &ssm,
-        "PutParameter",
-        &put("a", Some("SecureString"), "2", false),
-    );
+    let again = put(&ssm, Some("SecureString"), "2", false);
     assert!(
         again
             .expect_err("it exists")
             .contains("ParameterAlreadyExists")
     );
-    let second = call(&ssm, "PutParameter", &put("a", None, "2", true));
+    let second = put(&ssm, None, "2", true);
     assert_eq!(second.expect("it is overwritten")["Version"], 2);
     let stored = ssm.read("a").expect("it exists");
     assert_eq!(
@@ -69,23 +64,10 @@ fn the_store_counts_versions_keeps_types_and_refuses_to_create_twice() {
 fn what_aws_refuses_and_moto_does_not_is_refused() {
     let ssm = Ssm::start();
     let full = "x".repeat(4096);
-    call(
-        &ssm,
-        "PutParameter",
-        &put("a", Some("String"), &full, false),
-    )
-    .expect("4096 characters fit");
-    let longer = call(
-        &ssm,
-        "PutParameter",
-        &put("a", Some("String"), &format!("{full}x"), true),
-    );
+    put(&ssm, Some("String"), &full, false).expect("4096 characters fit");
+    let longer = put(&ssm, Some("String"), &format!("{full}x"), true);
     assert_eq!(longer, Err("ValidationException".to_owned()));
-    let changed = call(
-        &ssm,
-        "PutParameter",
-        &put("a", Some("SecureString"), "1", true),
-    );
+    let changed = put(&ssm, Some("SecureString"), "1", true);
     assert_eq!(changed, Err("HierarchyTypeMismatchException".to_owned()));
     let names: Vec<_> = (0..11).map(|number| number.to_string()).collect();
     let many = call(&ssm, "DeleteParameters", &json!({ "Names": names }));
@@ -106,7 +88,7 @@ fn accounts_share_nothing() {
 #[test]
 fn faults_strike_the_calls_that_they_are_for_and_are_recorded() {
     let ssm = Ssm::start();
-    let write = |value: &str| call(&ssm, "PutParameter", &put("a", Some("String"), value, true));
+    let write = |value: &str| put(&ssm, Some("String"), value, true);
     ssm.refuse(Calls::Writes, 1);
     write("1").expect("the first passes");
     assert_eq!(write("2"), Err("AccessDeniedException".to_owned()));

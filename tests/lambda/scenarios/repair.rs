@@ -5,12 +5,11 @@ use docker_tls_testing::repairs;
 use docker_tls_testing::table::Table;
 use serde_json::json;
 
-use crate::certificates::{
-    certificates, check_coherent, check_connects, check_strict, parsed, public_key_of,
-};
+use crate::certificates::{certificates, check_coherent, check_strict, parsed, public_key_of};
 use crate::cloudformation::Resource;
 use crate::damage::Damage;
 use crate::fixtures;
+use crate::published::Published;
 use crate::rack::{self, Set};
 use crate::rig::Rig;
 
@@ -97,11 +96,8 @@ fn check_table(
 fn check_repair(part: Part, original: &Set, repaired: &Set) {
     let [old_bundle, new_bundle] =
         [original, repaired].map(|set| certificates(set.value(Part::CaCert)));
-    let [old_chain, new_chain] =
-        [original, repaired].map(|set| certificates(set.value(Part::Cert)));
     check_coherent(repaired);
-    check_connects(&old_bundle, &new_chain);
-    check_connects(&new_bundle, &old_chain);
+    Published::of(&[original, repaired]).check_all_connect();
     match part {
         Part::CaCert => {
             assert_eq!(public_key_of(&new_bundle[0]), public_key_of(&old_bundle[0]));

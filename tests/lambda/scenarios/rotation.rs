@@ -39,8 +39,7 @@ fn a_new_token_rotates_to_a_cross_signed_ca_in_one_publication() {
     let rig = Rig::start();
     let mut generator = Resource::created(&rig, RACK);
     let (old_bundle, _) = published(&rig);
-    let mut all = Published::default();
-    all.add(&Set::read(&rig.ssm, RACK));
+    let mut all = Published::of(&[&Set::read(&rig.ssm, RACK)]);
 
     let rotated = generator.rotate("1");
     assert_eq!(rotated.parts_put(RACK), rack::AS_WRITTEN);
@@ -54,14 +53,8 @@ fn a_new_token_rotates_to_a_cross_signed_ca_in_one_publication() {
     assert_eq!(bundle.len(), 2);
     assert_eq!(bundle[1], old_bundle[0]);
     assert_eq!(chain.len(), 2);
-    assert_eq!(
-        rotated.response.data("CACertSha256"),
-        fingerprint(&bundle[0])
-    );
-    assert_eq!(
-        rotated.response.data("PreviousCACertSha256"),
-        fingerprint(&bundle[1])
-    );
+    assert_eq!(rotated.current_ca(), fingerprint(&bundle[0]));
+    assert_eq!(rotated.previous_ca(), fingerprint(&bundle[1]));
 
     let [new, old] = [parsed(&bundle[0]), parsed(&bundle[1])];
     let cross = parsed(&chain[1]);
@@ -148,17 +141,12 @@ fn retired_ca_closes_the_rotation_and_has_no_effect_when_it_stays() {
     let mut generator = Resource::created(&rig, RACK);
     let rotated = generator.rotate("1");
     let (bundle, chain) = published(&rig);
-    let previous = rotated.response.data("PreviousCACertSha256").to_owned();
+    let previous = rotated.previous_ca().to_owned();
 
-    let closed = generator
-        .update(json!({ "RetiredCA": previous }))
-        .succeeded();
+    let closed = generator.close(&previous);
     assert_eq!(closed.parts_put(RACK), [Part::CaCert, Part::Cert]);
-    assert_eq!(closed.response.data("PreviousCACertSha256"), "");
-    assert_eq!(
-        closed.response.data("CACertSha256"),
-        fingerprint(&bundle[0])
-    );
+    assert_eq!(closed.previous_ca(), "");
+    assert_eq!(closed.current_ca(), fingerprint(&bundle[0]));
     assert_eq!(published(&rig), (bundle[..1].to_vec(), chain[..1].to_vec()));
     check_strict(&Set::read(&rig.ssm, RACK));
 
@@ -175,16 +163,14 @@ fn retired_ca_is_taken_in_upper_case_and_with_colons() {
     let rig = Rig::start();
     let mut generator = Resource::created(&rig, RACK);
     let rotated = generator.rotate("1");
-    let previous = rotated.response.data("PreviousCACertSha256").to_uppercase();
+    let previous = rotated.previous_ca().to_uppercase();
     let pairs: Vec<_> = previous
         .as_bytes()
         .chunks(2)
         .map(String::from_utf8_lossy)
         .collect();
-    let closed = generator
-        .update(json!({ "RetiredCA": pairs.join(":") }))
-        .succeeded();
-    assert_eq!(closed.response.data("PreviousCACertSha256"), "");
+    let closed = generator.close(&pairs.join(":"));
+    assert_eq!(closed.previous_ca(), "");
 }
 
 #[test]
@@ -193,10 +179,10 @@ fn a_retired_ca_that_is_not_the_previous_one_fails_naming_the_right_one() {
     let mut generator = Resource::created(&rig, RACK);
     let rotated = generator.rotate("1");
     let set = Set::read(&rig.ssm, RACK);
-    let previous = rotated.response.data("PreviousCACertSha256");
-    for wrong in [rotated.response.data("CACertSha256"), &"00".repeat(32)] {
+    let previous = rotated.previous_ca();
+    for wrong in [rotated.current_ca(), &"00".repeat(32)] {
         let failed = generator.update(json!({ "RetiredCA": wrong }));
-        failed.failed(&[&"RetiredCA", &previous]).wrote_nothing();
+        failed.failed(&["RetiredCA", previous]).wrote_nothing();
         generator.check_rolled_back(json!({ "RetiredCA": wrong }));
     }
     assert_eq!(Set::read(&rig.ssm, RACK), set);
@@ -206,10 +192,7 @@ fn a_retired_ca_that_is_not_the_previous_one_fails_naming_the_right_one() {
 fn a_retired_ca_without_an_open_rotation_has_no_effect() {
     let rig = Rig::start();
     let mut generator = Resource::created(&rig, RACK);
-    generator
-        .update(json!({ "RetiredCA": "00".repeat(32) }))
-        .succeeded()
-        .only_read();
+    generator.close(&"00".repeat(32)).only_read();
 }
 
 #[test]
@@ -217,13 +200,13 @@ fn close_and_token_in_one_update_close_first_and_then_rotate() {
     let rig = Rig::start();
     let mut generator = Resource::created(&rig, RACK);
     let first = generator.rotate("1");
-    let second_ca = first.response.data("CACertSha256").to_owned();
-    let previous = first.response.data("PreviousCACertSha256");
+    let second_ca = first.current_ca().to_owned();
+    let previous = first.previous_ca();
     let both = generator
         .update(json!({ "RetiredCA": previous, "RotationToken": "2" }))
         .succeeded();
-    assert_eq!(both.response.data("PreviousCACertSha256"), second_ca);
-    assert_ne!(both.response.data("CACertSha256"), second_ca);
+    assert_eq!(both.previous_ca(), second_ca);
+    assert_ne!(both.current_ca(), second_ca);
     generator.check_kept();
 }
 
@@ -232,14 +215,10 @@ fn the_second_rotation_is_signed_by_the_anchor_and_the_bundle_never_exceeds_two(
     let rig = Rig::start();
     let mut generator = Resource::created(&rig, RACK);
     let anchor = published(&rig).0.remove(0);
-    let mut all = Published::default();
-    all.add(&Set::read(&rig.ssm, RACK));
+    let mut all = Published::of(&[&Set::read(&rig.ssm, RACK)]);
     for token in ["1", "2", "3"] {
         let rotated = generator.rotate(token);
-        assert_eq!(
-            rotated.response.data("PreviousCACertSha256"),
-            fingerprint(&anchor)
-        );
+        assert_eq!(rotated.previous_ca(), fingerprint(&anchor));
         let (bundle, chain) = published(&rig);
         assert_eq!((bundle.len(), chain.len()), (2, 2));
         assert_eq!(bundle[1], anchor);
@@ -257,8 +236,7 @@ fn three_rotations_of_a_deployed_set_make_four_keys_and_refuse_nobody() {
         let rig = Rig::start();
         let rack = &deployed.rack;
         let first = deployed.install(&rig.ssm);
-        let mut all = Published::default();
-        all.add(&first);
+        let mut all = Published::of(&[&first]);
         let mut keys = BTreeSet::from([first.value(Part::CaKey).to_owned()]);
         let mut generator = Resource::generator(&rig, rack).existing(&deployed.physical_id);
         for token in ["1", "2", "3"] {
@@ -289,8 +267,7 @@ fn every_algorithm_can_follow_every_other() {
             generator
                 .create(json!({ "KeyAlgorithm": first }))
                 .succeeded();
-            let mut all = Published::default();
-            all.add(&Set::read(&rig.ssm, &rack));
+            let mut all = Published::of(&[&Set::read(&rig.ssm, &rack)]);
             generator
                 .update(json!({ "KeyAlgorithm": second, "RotationToken": "1" }))
                 .succeeded();
@@ -306,8 +283,7 @@ fn every_algorithm_can_follow_every_other() {
 fn a_lost_state_loses_neither_the_anchor_nor_anyone() {
     let rig = Rig::start();
     let mut generator = Resource::created(&rig, RACK);
-    let mut all = Published::default();
-    all.add(&Set::read(&rig.ssm, RACK));
+    let mut all = Published::of(&[&Set::read(&rig.ssm, RACK)]);
     generator.rotate("1");
     all.add(&Set::read(&rig.ssm, RACK));
     let anchor = published(&rig).0.remove(1);
@@ -318,10 +294,7 @@ fn a_lost_state_loses_neither_the_anchor_nor_anyone() {
         }
         let updated = generator.update(json!({ "Version": "3" })).succeeded();
         assert_eq!(updated.parts_put(RACK), [], "{state:?}");
-        assert_eq!(
-            updated.response.data("PreviousCACertSha256"),
-            fingerprint(&anchor)
-        );
+        assert_eq!(updated.previous_ca(), fingerprint(&anchor));
     }
     all.add(&Set::read(&rig.ssm, RACK));
     all.check_all_connect();
@@ -337,7 +310,7 @@ fn a_state_of_a_later_version_is_never_overwritten_and_no_quiet_update_fails_for
     let set = Set::read(&rig.ssm, RACK);
     generator
         .update(json!({ "RotationToken": "2" }))
-        .failed(&[&"version"])
+        .failed(&["version"])
         .wrote_nothing();
     generator.check_kept();
     assert_eq!(Set::read(&rig.ssm, RACK), set);

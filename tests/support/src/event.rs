@@ -14,7 +14,8 @@ use docker_tls_certgen::set::state::Owner;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::sets::RACK;
+use crate::mint::FreshMint;
+use crate::sets::{NOW, RACK};
 
 /// An Update that leaves these properties as they were.
 #[track_caller]
@@ -91,6 +92,12 @@ pub fn carry_out(
     }
     check_kept(&sticky(spec), stored, now);
     Done { plan, writes }
+}
+
+/// Carries an Update from the one to the other properties out.
+#[track_caller]
+pub fn change(old: &Value, properties: &Value, stored: &mut StoredSet) {
+    carry_out(&make_change(old, properties), stored, NOW, &mut FreshMint);
 }
 
 /// The event that comes next when nothing changes but `Version`, dated as this one.

@@ -1,7 +1,7 @@
 //! The files that tests start from: events as CloudFormation sends them, and sets that the deployed handler wrote.
 
 use docker_tls_certgen::set::rack::{Part, Rack};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A file of `events/`, with the name that it has there.
 macro_rules! event {
@@ -73,6 +73,22 @@ pub fn make_event_for(file: &str, origin: &str) -> Value {
     let key = url.splitn(4, '/').nth(3).expect("the URL has a path");
     event["ResponseURL"] = format!("{origin}/{key}").into();
     event
+}
+
+/// An object with the members of another added, null taking one off. Anything but two objects: the other.
+pub fn merged(base: &Value, changes: Value) -> Value {
+    let (Value::Object(base), Value::Object(changes)) = (base, &changes) else {
+        return changes;
+    };
+    let mut merged: Map<String, Value> = base.clone();
+    for (key, value) in changes {
+        if value.is_null() {
+            merged.remove(key);
+        } else {
+            merged.insert(key.clone(), value.clone());
+        }
+    }
+    Value::Object(merged)
 }
 
 /// A set as the deployed handler left it: RSA with 2048 bits, PKCS#1, no state.

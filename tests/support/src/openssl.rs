@@ -60,9 +60,14 @@ impl Files {
         Self { folder }
     }
 
+    /// The folder that they are in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The path of a file.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder().join(name)
     }
 
     /// Whether the chain has more than the end-entity certificate.
@@ -84,17 +89,30 @@ pub fn verify(
     more: &[&str],
     now: OffsetDateTime,
 ) -> Result<(), String> {
-    let at = now.unix_timestamp().to_string();
-    let bundle = verifier.path("ca.pem");
     let (leaf, cross) = (presenter.path("leaf.pem"), presenter.path("cross.pem"));
-    let mut arguments = vec!["verify", "-x509_strict", "-check_ss_sig", "-attime", &at];
-    arguments.extend(["-no-CAstore", "-no-CApath", "-CAfile", text(&bundle)]);
+    let mut arguments = Vec::new();
     if presenter.has_cross() {
         arguments.extend(["-untrusted", text(&cross)]);
     }
     arguments.extend(more);
     arguments.push(text(&leaf));
-    said(&run(&arguments, b""))
+    verify_input(verifier, &arguments, b"", now)
+}
+
+/// Has openssl verify what it reads, or the file that is named last, under a set's bundle, at its strictest.
+#[track_caller]
+pub fn verify_input(
+    verifier: &Files,
+    more: &[&str],
+    input: &[u8],
+    now: OffsetDateTime,
+) -> Result<(), String> {
+    let at = now.unix_timestamp().to_string();
+    let bundle = verifier.path("ca.pem");
+    let mut arguments = vec!["verify", "-x509_strict", "-check_ss_sig", "-attime", &at];
+    arguments.extend(["-no-CAstore", "-no-CApath", "-CAfile", text(&bundle)]);
+    arguments.extend(more);
+    said(&run(&arguments, input))
 }
 
 /// What openssl says, if it refuses.

@@ -43,7 +43,7 @@ impl Running {
         let said = Arc::new(Said::default());
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
-        let readers = vec![copy_lines(stdout, &said), copy_lines(stderr, &said)];
+        let readers = vec![copy(stdout, &said), copy(stderr, &said)];
         Self {
             name,
             child,
@@ -98,24 +98,32 @@ pub fn check(command: &mut Command) -> Output {
 }
 
 /// Adds what a pipe brings; its end is the program's.
-fn copy_lines(pipe: impl Read + Send + 'static, said: &Arc<Said>) -> JoinHandle<()> {
+fn copy(pipe: impl Read + Send + 'static, said: &Arc<Said>) -> JoinHandle<()> {
     let said = Arc::clone(said);
+    read_lines(pipe, move |line| {
+        let mut output = said.text.lock().expect("no holder panics");
+        output.text.push_str(line);
+        output.ended_pipes += usize::from(line.is_empty());
+        drop(output);
+        said.changed.notify_all();
+    })
+}
+
+/// Hands over each line that a pipe brings, with its end, and an empty one when there are no more.
+pub fn read_lines(
+    pipe: impl Read + Send + 'static,
+    mut take: impl FnMut(&str) + Send + 'static,
+) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut pipe = BufReader::new(pipe);
         let mut line = Vec::new();
-        loop {
+        while pipe
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|bytes| bytes > 0)
+        {
+            take(&String::from_utf8_lossy(&line));
             line.clear();
-            let is_over = !pipe
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|bytes| bytes > 0);
-            let mut output = said.text.lock().expect("no holder panics");
-            output.text.push_str(&String::from_utf8_lossy(&line));
-            output.ended_pipes += usize::from(is_over);
-            drop(output);
-            said.changed.notify_all();
-            if is_over {
-                return;
-            }
         }
+        take("");
     })
 }

@@ -97,15 +97,7 @@ pub fn check_coherent(set: &Set) {
         public_key_of(&chain[0]),
         public_key_of_key(set.value(Part::Key))
     );
-    check_connects(&bundle, &chain);
-}
-
-/// Checks that one who trusts `bundle` accepts one who presents `chain`, as rustls judges it.
-#[track_caller]
-pub fn check_connects(bundle: &[Der], chain: &[Der]) {
-    if let Err(error) = connects(bundle, chain) {
-        panic!("refused: {error}");
-    }
+    assert_eq!(connects(&bundle, &chain), Ok(()));
 }
 
 /// Whether one who trusts `bundle` accepts one who presents `chain`, as rustls judges it.

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::fixtures::{Deployed, make_event};
+use crate::fixtures::{Deployed, make_event, merged};
 use crate::lambda::clock;
 use crate::lambda::rig::{Exchange, Invoke, Rig};
 use crate::lambda::runtime_api::Function;
@@ -147,6 +147,12 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
         self.update(json!({ "RotationToken": token })).succeeded()
     }
 
+    /// Gives the word that this CA is done with.
+    #[track_caller]
+    pub fn close(&mut self, fingerprint: &str) -> Exchange {
+        self.update(json!({ "RetiredCA": fingerprint })).succeeded()
+    }
+
     /// Updates nothing but `Version`, and checks that all it takes is one read.
     #[track_caller]
     pub fn check_kept(&mut self) -> Exchange {
@@ -177,6 +183,14 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
     #[track_caller]
     pub fn delete(&self) -> Exchange {
         self.delete_as(self.physical_id())
+    }
+
+    /// Deletes it, and checks that nothing is left in the store.
+    #[track_caller]
+    pub fn check_removed(&self) -> Exchange {
+        let deleted = self.delete().succeeded();
+        assert_eq!(self.rig.ssm.names(), [""; 0]);
+        deleted
     }
 
     /// Deletes what it was under another `PhysicalResourceId`.
@@ -257,20 +271,4 @@ fn next_request_id() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("afd8d7c5-9376-4013-8b3b-{number:012x}")
-}
-
-/// An object with the members of another added, null taking one off. Anything but two objects: the other.
-fn merged(base: &Value, changes: Value) -> Value {
-    let (Value::Object(base), Value::Object(changes)) = (base, &changes) else {
-        return changes;
-    };
-    let mut merged: Map<String, Value> = base.clone();
-    for (key, value) in changes {
-        if value.is_null() {
-            merged.remove(key);
-        } else {
-            merged.insert(key.clone(), value.clone());
-        }
-    }
-    Value::Object(merged)
 }

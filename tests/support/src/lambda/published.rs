@@ -13,6 +13,16 @@ pub struct Published {
 }
 
 impl Published {
+    /// What these sets were read as.
+    #[track_caller]
+    pub fn of(sets: &[&Set]) -> Self {
+        let mut published = Self::default();
+        for set in sets {
+            published.add(set);
+        }
+        published
+    }
+
     /// Adds what a reader finds now. Each parameter is read on its own, except that a certificate is taken only with
     /// the key that matches it.
     #[track_caller]

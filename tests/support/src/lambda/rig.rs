@@ -1,6 +1,5 @@
 //! One test's world: an account's parameters, the place for responses, and the function between them.
 
-use std::fmt::Display;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -163,17 +162,26 @@ impl Exchange {
 
     /// Checks that it was a FAILED, for a reason that says all of this.
     #[track_caller]
-    pub fn failed(self, mentions: &[&dyn Display]) -> Self {
+    pub fn failed(self, mentions: &[&str]) -> Self {
         let text = &self.response.text;
         assert_eq!(self.response.status(), "FAILED", "{text}");
+        let reason = self.response.reason();
         for mention in mentions {
-            let reason = self.response.reason();
-            assert!(
-                reason.contains(&mention.to_string()),
-                "no {mention} in: {reason}"
-            );
+            assert!(reason.contains(mention), "no {mention} in: {reason}");
         }
         self
+    }
+
+    /// The fingerprint of the current CA.
+    #[track_caller]
+    pub fn current_ca(&self) -> &str {
+        self.response.data("CACertSha256")
+    }
+
+    /// The fingerprint of the CA before it, while a rotation is open; or else nothing.
+    #[track_caller]
+    pub fn previous_ca(&self) -> &str {
+        self.response.data("PreviousCACertSha256")
     }
 
     /// Checks that SSM was asked once, for all that there is, decrypted.
@@ -224,14 +232,15 @@ impl Exchange {
 }
 
 impl Response {
+    /// Takes what has arrived, as CloudFormation would.
     #[track_caller]
-    fn parse(body: &[u8]) -> Self {
+    pub fn parse(body: &[u8]) -> Self {
         let text = String::from_utf8(body.to_vec()).expect("the body is UTF-8");
         let members: Map<String, Value> =
             serde_json::from_str(&text).expect("the body is a JSON object");
         let response = Self { text, members };
         match response.status() {
-            "SUCCESS" => {}
+            "SUCCESS" => assert_eq!(response.reason(), "", "{}", response.text),
             "FAILED" => assert!(!response.reason().is_empty(), "{}", response.text),
             status => panic!("no status of CloudFormation's: {status}"),
         }

@@ -2,18 +2,19 @@
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::built;
+use crate::engine::process::read_lines;
 use crate::lambda::clock;
 use crate::lambda::http::{Answer, Headers, Reply, Request, Server};
 use crate::lambda::rig::{Invoke, Outcome};
@@ -25,9 +26,24 @@ const GRACE: Duration = Duration::from_secs(30);
 
 const NANOSECONDS_PER_MILLISECOND: i128 = 1_000_000;
 const API: &str = "/2018-06-01/runtime/";
-const FUNCTION_NAME: &str = "DockerTLSCertFunction";
-const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:012345678912:function:DockerTLSCertFunction";
-const REGION: &str = "us-east-1";
+/// The ARN that the function is invoked by.
+pub const FUNCTION_ARN: &str =
+    "arn:aws:lambda:us-east-1:012345678912:function:DockerTLSCertFunction";
+
+/// The environment variables that Lambda sets whatever the function is, and credentials.
+pub const ENVIRONMENT: [(&str, &str); 8] = [
+    ("AWS_LAMBDA_FUNCTION_NAME", "DockerTLSCertFunction"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+    (
+        "AWS_SECRET_ACCESS_KEY",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    ),
+    ("AWS_SESSION_TOKEN", "session-token-of-the-tests"),
+];
 
 /// A running function. Dropping it kills the process.
 #[derive(Debug)]
@@ -88,19 +104,9 @@ impl Function {
         let mut process = Command::new(built::program("bootstrap"))
             .env_clear()
             .envs(clock_of_the_test())
+            .envs(ENVIRONMENT)
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", api.address().to_string().as_str()),
-                ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
-                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-                ("AWS_REGION", REGION),
-                ("AWS_DEFAULT_REGION", REGION),
-                ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-                (
-                    "AWS_SECRET_ACCESS_KEY",
-                    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-                ),
-                ("AWS_SESSION_TOKEN", "session-token-of-the-tests"),
                 (
                     "AWS_ENDPOINT_URL_SSM",
                     format!("http://{}", ssm.address()).as_str(),
@@ -122,8 +128,8 @@ impl Function {
         let stdout = process.stdout.take().expect("stdout is piped");
         let stderr = process.stderr.take().expect("stderr is piped");
         let readers = vec![
-            copy_lines(stdout, Arc::clone(&log), reporter.clone()),
-            copy_lines(stderr, Arc::clone(&log), reporter),
+            copy(stdout, Arc::clone(&log), reporter.clone()),
+            copy(stderr, Arc::clone(&log), reporter),
         ];
         Self {
             process,
@@ -258,23 +264,16 @@ fn next_request_id() -> String {
 }
 
 /// Copies what a pipe brings into the log; its end is the process's.
-fn copy_lines(
+fn copy(
     pipe: impl Read + Send + 'static,
     log: Arc<Mutex<String>>,
     reporter: Sender<Report>,
 ) -> JoinHandle<()> {
-    thread::spawn(move || {
-        let mut pipe = BufReader::new(pipe);
-        let mut line = Vec::new();
-        while pipe
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|bytes| bytes > 0)
-        {
-            let text = String::from_utf8_lossy(&line);
-            log.lock().expect("no holder panics").push_str(&text);
-            line.clear();
+    read_lines(pipe, move |line| {
+        log.lock().expect("no holder panics").push_str(line);
+        if line.is_empty() {
+            // Fails where nobody waits any more.
+            drop(reporter.send(Report::Ended));
         }
-        // Fails where nobody waits any more.
-        drop(reporter.send(Report::Ended));
     })
 }

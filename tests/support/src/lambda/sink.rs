@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::lambda::http::{Answer, Reply, Request, Server};
 
 /// CloudFormation's limit for the body of a response.
-pub const MAX_BODY_BYTES: usize = 4096;
+const MAX_BODY_BYTES: usize = 4096;
 
 /// An HTTP server that keeps every request that it gets.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -184,30 +185,14 @@ impl Ssm {
     pub fn recover(&self) {
         self.shared.rules().clear();
     }
+}
 
-    /// A parameter as it stands, decrypted; read past the proxy.
-    pub fn read(&self, name: &str) -> Option<Stored> {
-        self.shared.store.read(name)
-    }
+impl Deref for Ssm {
+    type Target = Store;
 
-    /// Parameters as they stand, by name; read past the proxy.
-    pub fn read_all(&self, names: &[String]) -> BTreeMap<String, Stored> {
-        self.shared.store.read_all(names)
-    }
-
-    /// Creates or overwrites a parameter past the proxy.
-    pub fn write(&self, name: &str, kind: &str, value: &str) {
-        self.shared.store.write(name, kind, value);
-    }
-
-    /// Removes a parameter past the proxy.
-    pub fn remove(&self, name: &str) {
-        self.shared.store.remove(name);
-    }
-
-    /// The names of all parameters of the account, in order.
-    pub fn names(&self) -> Vec<String> {
-        self.shared.store.names()
+    /// The parameters, past the proxy.
+    fn deref(&self) -> &Store {
+        &self.shared.store
     }
 }
 
@@ -298,8 +283,8 @@ impl Store {
         self.read_all(&[name.to_owned()]).remove(name)
     }
 
-    /// Those of these parameters that exist.
-    fn read_all(&self, names: &[String]) -> BTreeMap<String, Stored> {
+    /// Those of these parameters that exist, by name.
+    pub fn read_all(&self, names: &[String]) -> BTreeMap<String, Stored> {
         let request = json!({ "Names": names, "WithDecryption": true });
         let answer = self.call("GetParameters", &request);
         let found = answer["Parameters"].as_array().into_iter().flatten();
@@ -326,8 +311,8 @@ impl Store {
         self.call("DeleteParameters", &json!({ "Names": [name] }));
     }
 
-    /// The names of all parameters, in order.
-    fn names(&self) -> Vec<String> {
+    /// The names of all parameters of the account, in order.
+    pub fn names(&self) -> Vec<String> {
         let answer = self.call("DescribeParameters", &json!({ "MaxResults": 50 }));
         assert!(
             answer["NextToken"].is_null(),
