@@ -1,4 +1,4 @@
-//! Ways in which a stored value can be bad.
+//! Ways in which a stored value can be bad, and the text that a value holds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use docker_tls_certgen::set::rack::Part;
 use crate::sets::{set_value, value};
 
 /// A way in which a stored value can be bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Damage {
     /// There is no parameter.
     Missing,

@@ -1,17 +1,17 @@
 //! What the tests, the benchmarks and the fuzzers share.
 //!
-//! For everybody: [`fixtures`] has the files of `events/` and of `tests/fixtures`, [`sources`] reads the
-//! repository's own files, [`acceptor`] takes connections, and [`table`] shows results.
+//! For everybody: [`fixtures`] has the files of `events/` and of `tests/fixtures`, [`sources`] reads the repository's own
+//! files, [`acceptor`] takes connections, and [`table`] shows results.
 //!
 //! For the core: [`sets`] makes stored sets, [`event`] carries events out on them, [`mint`] hands out keys, and [`cases`]
-//! says how often a property is tried. [`damage`] spoils a value, and [`repairs`] says what is written
-//! then. [`acceptance`] judges who accepts whom, and [`openssl`] has the openssl command line judge.
+//! says how often a property is tried. [`damage`] spoils a value, and [`repairs`] says what is written then. [`acceptance`]
+//! judges who accepts whom, and [`openssl`] has the openssl command line judge.
+//!
+//! For the handler: [`by_hand`] runs it from one call to the next, with a store in memory.
 //!
 //! For the built function: [`lambda`] drives it from outside, and [`built`] finds it.
 //!
 //! For real engines: [`engine`] starts daemons and other programs.
-//!
-//! For the handler alone: [`by_hand`] runs it from one call to the next, with a store in memory.
 
 #![expect(
     clippy::return_self_not_must_use,
