@@ -29,6 +29,13 @@ fn read_imports(layers: &[String]) -> Imports {
     let mut texts = BTreeMap::new();
     for layer in layers {
         for (path, text) in read_all(&source().join(layer)) {
+            let hides =
+                text.contains("crate::{") || text.replace("super::*", "").contains("super::");
+            assert!(
+                !hides,
+                "{}: name modules from the crate's root",
+                path.display()
+            );
             let name = path.file_stem().and_then(|name| name.to_str());
             let module = match name.expect("modules have plain names") {
                 "mod" => layer.clone(),

@@ -17,8 +17,9 @@ use docker_tls_certgen::set::parameter::StoredSet;
 use serde_json::{Value, json};
 
 use self::search::search;
-use self::step::{Damage, Event, Wait};
+use self::step::{Event, Mishap, Wait};
 use self::task::{Reach, Start};
+use crate::damage::Damage;
 use crate::event::{carry_out, make_adoption};
 use crate::mint::FreshMint;
 use crate::store::{NOW, make_deployed, make_other_deployed, make_own_with};
@@ -78,7 +79,7 @@ fn lifetimes() -> Value {
 fn every_step(steps: usize) -> Reach {
     Reach {
         steps,
-        damages: Damage::all(),
+        mishaps: Mishap::all(),
         waits: Wait::all(),
         events: Event::ALL.to_vec(),
         first_crash: 0,
@@ -90,9 +91,11 @@ fn every_step(steps: usize) -> Reach {
 fn likely_steps(steps: usize) -> Reach {
     let mut reach = every_step(steps);
     reach.first_crash = 1;
-    reach
-        .damages
-        .retain(|damage| !matches!(damage, Damage::Spoil(_) | Damage::Swap(_)));
+    let is_likely = |mishap: &Mishap| match mishap {
+        Mishap::Damaged(_, damage) => *damage == Damage::Missing,
+        _ => true,
+    };
+    reach.mishaps.retain(is_likely);
     reach
 }
 

@@ -20,16 +20,17 @@ use super::catalog::Catalog;
 use super::moment::{CutOffs, Moment, Template, Wish};
 use super::outcome::{Done, Outcome, check_spoilt_is_as_good_as_lost, summary};
 use super::reading::Reading;
-use super::step::{Damage, Event, Extent, Step, Struck, Wait};
+use super::step::{Event, Extent, Mishap, Step, Struck, Wait};
 use super::task::{Findings, Reach, Start};
 use crate::acceptance::Verdict;
+use crate::damage::Damage;
 use crate::event::make_change;
 use crate::mint::PoolMint;
 use crate::store::certificates;
 
 /// What can happen to a set between two events.
 struct Prospects {
-    damages: Vec<(Damage, SetId)>,
+    mishaps: Vec<(Mishap, SetId)>,
     waits: Vec<(Wait, i64)>,
 }
 
@@ -211,22 +212,22 @@ impl Search<'_> {
     fn suffer(&self, from: Place<'_>, reading: &Reading, reached: &mut Vec<(Moment, Step)>) {
         let moment = from.moment();
         let prospects = self.prospects(moment.set);
-        for (damage, set) in &prospects.damages {
-            let swaps = matches!(damage, Damage::Swap(_));
+        for (mishap, set) in &prospects.mishaps {
+            let swaps = matches!(mishap, Mishap::Damaged(_, Damage::OfAnotherSet));
             if swaps && moment.swapped {
                 continue;
             }
             let mut next = moment.clone();
             next.set = *set;
             next.swapped |= swaps;
-            if !damage.is_harmless() {
-                next.tainted.insert(damage.part());
+            if !mishap.is_harmless() {
+                next.tainted.insert(mishap.part());
             }
             let seen = self.reading(*set);
             let catalog = &mut self.known().catalog;
             next.forget_untraceable(reading, moment.now, &seen, catalog);
             next.read(&seen, catalog);
-            reached.push((next, Step::Damage(*damage)));
+            reached.push((next, Step::Mishap(*mishap)));
         }
         for (wait, end) in &prospects.waits {
             if *end > moment.now {
@@ -463,7 +464,12 @@ impl Search<'_> {
         };
         let found = set.found();
         let known = &mut *self.known();
-        let reading = Arc::new(Reading::new(&set, &found, &mut known.catalog));
+        let foreign = certificates(&self.start.other, Part::CaCert);
+        let foreign = foreign
+            .iter()
+            .map(|ca| known.catalog.key_id(ca.public_key()));
+        let foreign = foreign.collect();
+        let reading = Arc::new(Reading::new(&set, &found, &foreign, &mut known.catalog));
         known.readings.insert(id, Arc::clone(&reading));
         reading
     }
@@ -477,18 +483,18 @@ impl Search<'_> {
             known.catalog.set(id)
         };
         let found = set.found();
-        let strike = |damage: &Damage| {
-            let part = damage.part();
-            let struck = damage.strike(set.value(part)?.text(), &found, &self.start.other)?;
+        let strike = |mishap: &Mishap| {
+            let part = mishap.part();
+            let struck = mishap.strike(set.value(part)?.text(), &found, &self.start.other)?;
             let value = match &struck {
                 Struck::Gone => None,
                 Struck::Changed(value) => Some(&value[..]),
             };
-            Some((*damage, self.known().catalog.set_with(id, part, value)))
+            Some((*mishap, self.known().catalog.set_with(id, part, value)))
         };
         let end = |wait: &Wait| Some((*wait, wait.end(&found, self.renew_before)?));
         let prospects = Arc::new(Prospects {
-            damages: self.reach.damages.iter().filter_map(strike).collect(),
+            mishaps: self.reach.mishaps.iter().filter_map(strike).collect(),
             waits: self.reach.waits.iter().filter_map(end).collect(),
         });
         self.known().prospects.insert(id, Arc::clone(&prospects));

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::chain::CertificateChain;
@@ -12,13 +10,13 @@ use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use time::Duration;
 
-use crate::store::value;
+use crate::damage::Damage;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Something happens to the store.
-    Damage(Damage),
+    Mishap(Mishap),
     /// Time passes.
     Wait(Wait),
     /// The published values of before the latest close are put back, and what ran then runs again.
@@ -29,13 +27,9 @@ pub enum Step {
 
 /// What happens to the store behind our back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Damage {
-    /// A parameter is deleted.
-    Lose(Part),
-    /// A parameter's value becomes garbage.
-    Spoil(Part),
-    /// A parameter gets the value of another set.
-    Swap(Part),
+pub enum Mishap {
+    /// A parameter's value is damaged.
+    Damaged(Part, Damage),
     /// The CAs of the bundle change places.
     Reorder,
     /// The bundle holds each CA twice.
@@ -48,7 +42,7 @@ pub enum Damage {
     DropCross,
 }
 
-impl Damage {
+impl Mishap {
     /// Every one.
     pub fn all() -> Vec<Self> {
         const PARTS: [Part; 5] = [
@@ -59,9 +53,9 @@ impl Damage {
             Part::State,
         ];
         let mut all = Vec::new();
-        all.extend(PARTS.map(Self::Lose));
-        all.extend(PARTS.map(Self::Spoil));
-        all.extend(Part::PUBLISHED.map(Self::Swap));
+        all.extend(PARTS.map(|part| Self::Damaged(part, Damage::Missing)));
+        all.extend(PARTS.map(|part| Self::Damaged(part, Damage::Text)));
+        all.extend(Part::PUBLISHED.map(|part| Self::Damaged(part, Damage::OfAnotherSet)));
         all.extend([
             Self::Reorder,
             Self::Duplicate,
@@ -75,7 +69,7 @@ impl Damage {
     /// The part that it happens to.
     pub fn part(self) -> Part {
         match self {
-            Self::Lose(part) | Self::Spoil(part) | Self::Swap(part) => part,
+            Self::Damaged(part, _) => part,
             Self::Reorder | Self::Duplicate | Self::DropFirst | Self::DropSecond => Part::CaCert,
             Self::DropCross => Part::Cert,
         }
@@ -88,14 +82,16 @@ impl Damage {
 
     /// What becomes of the value of its part; `None` if there is nothing to do it to.
     pub fn strike(self, before: &str, found: &Found, other: &StoredSet) -> Option<Struck> {
-        let bundle = found
-            .ca_cert
-            .as_ref()
-            .map_or(&[][..], TrustBundle::authorities);
+        let bundle = found.bundled();
         let changed = match (self, bundle) {
-            (Self::Lose(_), _) => return Some(Struck::Gone),
-            (Self::Spoil(_), _) => STANDARD.encode("spoilt"),
-            (Self::Swap(part), _) => value(other, part).to_owned(),
+            (Self::Damaged(part, damage), _) => {
+                // A set of the deployed handler has no state, and no state is swapped.
+                let other = other.get(&part).map_or("", |other| other.value.expose());
+                match damage.damaged(before, other) {
+                    Some(changed) => changed,
+                    None => return Some(Struck::Gone),
+                }
+            }
             (Self::Reorder, [first, second]) => bundle_of([second, first]),
             (Self::Duplicate, [only]) => bundle_of([only, only]),
             (Self::Duplicate, [first, second]) => bundle_of([first, second, second, first]),
@@ -228,7 +224,8 @@ pub enum Extent {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damage(damage) => write!(f, "{damage:?}"),
+            Self::Mishap(Mishap::Damaged(part, damage)) => write!(f, "{damage:?}({part:?})"),
+            Self::Mishap(mishap) => write!(f, "{mishap:?}"),
             Self::Wait(wait) => write!(f, "{wait:?}"),
             Self::PutBack => f.write_str("PutBack"),
             Self::Event(event, Extent::Whole) => write!(f, "{event:?}"),

@@ -6,7 +6,7 @@ use docker_tls_certgen::set::parameter::StoredSet;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::step::{Damage, Event, Wait};
+use super::step::{Event, Mishap, Wait};
 
 /// Where the search begins, and what it never changes.
 pub struct Start {
@@ -25,7 +25,7 @@ pub struct Reach {
     /// How many steps a sequence has, before the event that follows it.
     pub steps: usize,
     /// What happens to the store.
-    pub damages: Vec<Damage>,
+    pub mishaps: Vec<Mishap>,
     /// Until when time passes.
     pub waits: Vec<Wait>,
     /// What CloudFormation sends.
