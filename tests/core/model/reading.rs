@@ -34,9 +34,7 @@ pub struct Reading {
 
 impl Reading {
     /// Looks at a set.
-    ///
-    /// `foreign` are the keys of the set that parts are swapped with: they tell of nobody who counts.
-    pub fn new(set: &Set, found: &Found, foreign: &Keys, catalog: &mut Catalog) -> Self {
+    pub fn new(set: &Set, found: &Found, catalog: &mut Catalog) -> Self {
         let mut list = |part| {
             let id = catalog.list_id(set.value(part)?);
             Some(id).filter(|id| !catalog.is_empty(*id))
@@ -62,9 +60,15 @@ impl Reading {
             .iter()
             .map(|ca| catalog.key_id(ca.public_key()))
             .collect();
-        let kept = bundled.iter().zip(authorities);
-        let kept = kept.filter(|(key, ca)| !foreign.contains(key) && !is_retired(ca));
-        traces.extend(kept.map(|(key, _)| *key));
+        // A bundle that neither the CA key nor the chain belongs to is taken for another set's.
+        let is_others = ca_private_key.is_some_and(|key| {
+            !ca_key.is_some_and(|key| bundled.contains(&key))
+                && leaf.is_some_and(|leaf| leaf.is_signed_by(key.public_key()))
+        });
+        if !is_others {
+            let kept = bundled.iter().zip(authorities);
+            traces.extend(kept.filter(|(_, ca)| !is_retired(ca)).map(|(key, _)| *key));
+        }
         let issuers = chain.map_or(Keys::new(), |chain| catalog.keys_of_issuers_of(chain));
         let used = traces.iter().chain(&issuers).chain(&bundled);
         let used = used.chain(&key).chain(&leaf_key);

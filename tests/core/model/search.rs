@@ -464,12 +464,7 @@ impl Search<'_> {
         };
         let found = set.found();
         let known = &mut *self.known();
-        let foreign = certificates(&self.start.other, Part::CaCert);
-        let foreign = foreign
-            .iter()
-            .map(|ca| known.catalog.key_id(ca.public_key()));
-        let foreign = foreign.collect();
-        let reading = Arc::new(Reading::new(&set, &found, &foreign, &mut known.catalog));
+        let reading = Arc::new(Reading::new(&set, &found, &mut known.catalog));
         known.readings.insert(id, Arc::clone(&reading));
         reading
     }
