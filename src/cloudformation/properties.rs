@@ -67,7 +67,7 @@ pub enum PropertyError {
         expected: String,
     },
     /// A property that nobody knows.
-    #[error("property {property} is not known; did you mean {nearest}?")]
+    #[error("property {property} is unknown; did you mean {nearest}?")]
     Unknown {
         /// The property.
         property: String,

@@ -201,28 +201,32 @@ fn is_verbatim(raw: &str, url: &Url) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlRefusal {
     /// It does not parse.
-    #[error("the response URL is not a URL")]
+    #[error("the response URL cannot be parsed; expected an https URL")]
     NotAUrl,
     /// It would not be sent as it stands.
-    #[error("the response URL at {host:?} cannot be sent byte for byte")]
+    #[error(
+        "the response URL at {host:?} would change when it is sent; expected one that needs no normalising"
+    )]
     NotVerbatim {
         /// Its host.
         host: String,
     },
     /// It has a user, a password or a fragment.
-    #[error("the response URL at {host:?} has a user, a password or a fragment")]
+    #[error(
+        "the response URL at {host:?} has a user, a password or a fragment; expected none of these"
+    )]
     UserOrFragment {
         /// Its host.
         host: String,
     },
     /// It is not https.
-    #[error("the response URL at {host:?} is not https")]
+    #[error("the response URL at {host:?} is not https; expected https")]
     NotHttps {
         /// Its host.
         host: String,
     },
     /// It names a port.
-    #[error("the response URL at {host:?} names a port")]
+    #[error("the response URL at {host:?} names a port; expected none")]
     Port {
         /// Its host.
         host: String,
@@ -237,7 +241,7 @@ pub enum UrlRefusal {
         host: String,
     },
     /// Its path has no stack's ARN.
-    #[error("the response URL at {host:?} names no stack")]
+    #[error("the response URL at {host:?} names no stack; expected a stack's ARN in its path")]
     NoStack {
         /// Its host.
         host: String,

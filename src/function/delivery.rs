@@ -22,7 +22,7 @@ pub enum DeliveryError {
     #[error("the response URL answered {0}; expected 2xx")]
     Final(StatusCode),
     /// Time ran out with no try answered well.
-    #[error("the response could not be delivered in time: {tries} tries, the last one: {last}")]
+    #[error("the response could not be delivered in time: {tries} tries; last error: {last}")]
     OutOfTime {
         /// How many tries were made.
         tries: u32,
@@ -72,7 +72,7 @@ impl Courier {
                 Ok(Err(error)) => chain_of(&error.without_url()),
                 Err(_) => return Err(DeliveryError::OutOfTime { tries, last }),
             };
-            tracing::warn!(tries, last, "the response was not taken; trying again");
+            tracing::warn!(tries, last, "the response was not accepted; trying again");
             let pause = wait.mul_f64(0.5 + jitter() / 2.0);
             if Instant::now() + pause >= deadline {
                 return Err(DeliveryError::OutOfTime { tries, last });

@@ -189,7 +189,10 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
         if wait >= self.machine.time_left() {
             return Err(GeneratorError::Busy);
         }
-        tracing::info!(rack = self.rack.name(), "waiting for another invocation");
+        tracing::info!(
+            rack = self.rack.name(),
+            "waiting for another invocation to finish writing"
+        );
         self.machine.pause(wait).await;
         Ok(())
     }

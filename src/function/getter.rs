@@ -22,8 +22,8 @@ pub enum GetterError {
     Store(#[from] StoreError),
     /// There is no such parameter.
     #[error(
-        "the parameter {parameter} does not exist; expected that the generator of this rack made it before (DependsOn \
-         or Fingerprint: !GetAtt)"
+        "the parameter {parameter} does not exist; expected this rack's generator to have run first; add \
+         DependsOn, or Fingerprint: !GetAtt"
     )]
     Missing {
         /// Its name.
@@ -31,8 +31,8 @@ pub enum GetterError {
     },
     /// Certificate and key are of different pairs.
     #[error(
-        "the certificate and the key of this rack do not match, and went on not to for {} seconds; update the \
-         generator of this rack, which repairs them",
+        "the certificate and the key of this rack have not matched for {} seconds; update this rack's generator, \
+         which repairs them",
         PATIENCE.whole_seconds()
     )]
     Mismatch,

@@ -129,7 +129,7 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
                 Ok(rack) => self.remove(&rack).await,
                 Err(error) => Ok(self.deleted(&format!("untouched: {error}"))),
             },
-            (RequestType::Delete, _) => Ok(self.deleted(&"untouched: nothing to remove")),
+            (RequestType::Delete, _) => Ok(self.deleted(&"untouched: there is nothing to remove")),
             (_, Some(ResourceKind::Generator)) => self.reconcile(request_type).await,
             (_, Some(ResourceKind::Getter)) => self.get().await,
             (_, None) => Err(Failure::Reason(format!(
@@ -153,8 +153,8 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         let rack = properties.rack.clone();
         if !response::generator_fits(event, &rack) {
             return Err(Failure::Reason(format!(
-                "property Rack has {} bytes; expected a name short enough for a response of {} bytes, in which its \
-                 hex stands five times",
+                "property Rack has {} bytes; expected a name short enough for a response of {} bytes, which \
+                 contains its hex form five times",
                 rack.name().len(),
                 response::MAX_BODY_BYTES
             )));
@@ -199,7 +199,7 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         let (generator, departure) = (self.generator(rack, &owns), self.departure(false));
         let rack = rack.name();
         match generator.remove(&departure).await {
-            Ok(removal) => tracing::info!(rack, %removal, "the move to this rack is taken back"),
+            Ok(removal) => tracing::info!(rack, %removal, "the move to this rack was undone"),
             Err(error) => {
                 tracing::warn!(rack, %error, "the move to this rack left parameters behind");
             }

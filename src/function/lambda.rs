@@ -35,7 +35,7 @@ pub enum InvocationError {
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
     /// Nothing was answered, for another invocation is at work.
-    #[error("{0}; nothing was answered, and Lambda tries the event again")]
+    #[error("{0}; no answer was sent, and Lambda will retry the event")]
     NotAnswered(String),
 }
 
@@ -89,7 +89,10 @@ impl Function {
         let LambdaEvent { payload, context } = event;
         let deadlines = Deadlines::of(&context);
         let Some(event) = Event::parse(payload) else {
-            tracing::error!("the event has no ResponseURL, so nobody can be told anything");
+            tracing::error!(
+                "the event has no ResponseURL, so no answer can be sent; expected a CloudFormation \
+                 custom resource event"
+            );
             return Ok(());
         };
         let policy = ResponsePolicy {
@@ -107,7 +110,7 @@ impl Function {
         if url.is_expired(real::system_time()) {
             tracing::warn!(
                 request_id = event.request_id,
-                "the event's response URL has expired, so nobody waits for it: nothing is done"
+                "the event's response URL has expired, so nobody is waiting for an answer; nothing was done"
             );
             return Ok(());
         }
@@ -138,12 +141,12 @@ impl Function {
             Ok(Ok(Outcome::Answer(response, report))) => (response, report),
             Ok(Ok(Outcome::NoAnswer(reason))) => return Err(InvocationError::NotAnswered(reason)),
             Ok(Err(_panic)) => {
-                let reason = "the function panicked, which is a bug; its log has the place";
+                let reason = "the function panicked, which is a bug; its log says where";
                 (progress.failed(event, reason), Report::default())
             }
             Err(_elapsed) => {
                 let reason =
-                    "time ran out before SSM had done everything; the next update completes it";
+                    "time ran out before everything was written; the next update completes it";
                 (progress.failed(event, reason), Report::default())
             }
         };

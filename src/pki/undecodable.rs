@@ -7,13 +7,13 @@ pub enum Undecodable {
     #[error("is not base64")]
     NotBase64,
     /// The decoded text has no PEM block of the kind that belongs there.
-    #[error("has no PEM block of the kind {label}")]
+    #[error("has no PEM block labelled {label}")]
     NoPemBlock {
         /// The label that was looked for.
         label: &'static str,
     },
     /// A block's bytes are not one X.509 certificate.
-    #[error("has a block that is no X.509 certificate")]
+    #[error("contains a block that is not an X.509 certificate")]
     NotACertificate,
     /// A root certificate does not bear its own signature.
     #[error("holds a root certificate that its own key did not sign")]
@@ -22,6 +22,6 @@ pub enum Undecodable {
     #[error("holds a certificate that is not a CA's")]
     NotACa,
     /// A key block's bytes load neither as PKCS#1 nor as SEC1 nor as PKCS#8.
-    #[error("holds a private key that does not load")]
+    #[error("holds a private key that cannot be loaded")]
     KeyDoesNotLoad,
 }

@@ -99,24 +99,28 @@ impl fmt::Display for Cause {
                 not_after.date(),
                 renew_before.whole_days()
             ),
-            Self::ForeignCaKey => f.write_str("the CA key belongs to no CA certificate of the set"),
+            Self::ForeignCaKey => {
+                f.write_str("the CA key does not match any CA certificate of the set")
+            }
             Self::OtherCaName => f.write_str(
-                "the CA certificate has another name than the issuer of the certificate that its key signed",
+                "the CA certificate's name differs from the issuer of the certificate that its key signed",
             ),
-            Self::KeyMismatch => f.write_str("the key does not belong to the certificate"),
+            Self::KeyMismatch => f.write_str("the key does not match the certificate"),
             Self::NotLeadingTo { anchor } => {
                 write!(f, "the certificate does not lead to the anchor CA {anchor}")
             }
-            Self::NotIssuedBySet => f.write_str("the certificate was issued by no CA of the set"),
+            Self::NotIssuedBySet => {
+                f.write_str("the certificate was not issued by any CA of the set")
+            }
             Self::NameNotCovered { name } => write!(f, "the certificate does not cover {name}"),
             Self::NotIntact { part } => {
-                write!(f, "the {part} has a block that is of no use, or two on one line")
+                write!(f, "the {part} contains an unusable block, or two blocks on one line")
             }
             Self::BundleLacks { authority } => {
-                write!(f, "the trust bundle lacks the CA {authority}")
+                write!(f, "the trust bundle does not contain the CA {authority}")
             }
             Self::BundleHasRetired { authority } => {
-                write!(f, "the trust bundle has the retired CA {authority}")
+                write!(f, "the trust bundle still contains the retired CA {authority}")
             }
             Self::NewToken => f.write_str("RotationToken has a new value"),
             Self::Retired { authority } => write!(f, "the previous CA {authority} is retired"),

@@ -172,7 +172,7 @@ fn next_update(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Nex
         Err(refusal) => NextUpdate {
             is_due: true,
             cuts_off: false,
-            summary: format!("it would fail: {refusal}"),
+            summary: format!("would fail: {refusal}"),
             causes: Vec::new(),
         },
     }

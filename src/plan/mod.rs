@@ -37,7 +37,7 @@ pub enum Action {
     Repair,
     /// A new end-entity certificate from the current CA, whose two values stay as they are.
     Reissue,
-    /// The open rotation ends: the previous CA is trusted no more.
+    /// The open rotation ends: the previous CA is no longer trusted.
     Close,
     /// The current CA's certificate is written again for the same key and the same name.
     ReissueCa,
@@ -57,9 +57,9 @@ impl Action {
         match self {
             Self::Keep => "unchanged",
             Self::Record => "recorded in the state; certificates and keys unchanged",
-            Self::Repair => "repaired the published text; same certificates, same keys",
+            Self::Repair => "rewrote the published text; certificates and keys unchanged",
             Self::Reissue => "reissued the certificate from the same CA",
-            Self::Close => "closed the rotation: the previous CA is trusted no more",
+            Self::Close => "closed the rotation: the previous CA is no longer trusted",
             Self::ReissueCa => "reissued the CA certificate for the same key and name",
             Self::Introduce => {
                 "introduced a new CA beside the old one; certificate and key unchanged"
@@ -97,10 +97,11 @@ impl fmt::Display for CutOff {
             } => write!(
                 f,
                 "CUTS OFF every daemon and client that knows only the CA {common_name:?} ({authority}), because \
-                 neither its private key nor a certificate that it signed for the new one is left; replace them"
+                 its private key is lost, and so is any certificate that it signed for the new one; replace them"
             ),
             Self::Everyone => f.write_str(
-                "CUTS OFF every running daemon and client, because nothing of their CA is left; replace them",
+                "CUTS OFF every running daemon and client, because nothing is left of the CA that they trust; \
+                 replace them",
             ),
         }
     }
@@ -172,7 +173,7 @@ impl fmt::Display for Plan {
         }
         let is_close = |cause: &Cause| matches!(cause, Cause::Retired { .. });
         if self.causes.iter().any(is_close) {
-            f.write_str("; by the word of RetiredCA, nothing runs that knows only that CA")?;
+            f.write_str("; RetiredCA asserts that nothing that is running knows only that CA")?;
         }
         let is_silent = matches!(self.action, Action::Keep | Action::Close);
         if !is_silent || self.cuts_off() {
@@ -181,8 +182,8 @@ impl fmt::Display for Plan {
         if let Some(anchor) = self.open_anchor() {
             write!(
                 f,
-                "; a rotation is open until {}, when the previous CA {} ends: replace what was made before, then set \
-                 RetiredCA to it",
+                "; a rotation is open until {}, when the previous CA {} ends: replace everything that was made \
+                 before, then set RetiredCA to that fingerprint",
                 anchor.not_after().date(),
                 anchor.fingerprint()
             )?;
@@ -308,8 +309,8 @@ pub(crate) enum AnchorRecordPlan {
 pub enum Refusal {
     /// `RetiredCA` names another CA than the previous one.
     #[error(
-        "property RetiredCA is {given}, but the previous CA is {previous}; expected that fingerprint, or none while \
-         anything still runs that was made before the latest rotation"
+        "property RetiredCA is {given}, but the previous CA is {previous}; expected that fingerprint, or no \
+         RetiredCA while anything that was made before the latest rotation is still running"
     )]
     NotThePreviousCa {
         /// What the property says.
@@ -320,8 +321,8 @@ pub enum Refusal {
     /// The published pair is not from the current CA, so nothing could vouch for it after the close.
     #[error(
         "property RetiredCA names the previous CA {previous}, but the published certificate was not issued by the \
-         current CA and would be refused once the previous CA is trusted no more; remove RetiredCA from the template \
-         until a certificate of the current CA is published"
+         current CA and would be refused once the previous CA is no longer trusted; remove RetiredCA from the \
+         template until a certificate of the current CA is published"
     )]
     PairOfPreviousCa {
         /// The previous CA.
@@ -329,9 +330,9 @@ pub enum Refusal {
     },
     /// A rotation is asked for while one is open whose anchor ends soon.
     #[error(
-        "property RotationToken has a new value, but the open rotation's previous CA {anchor} expires on {}, and \
-         then the daemons of two generations would refuse each other; replace what was made before the latest \
-         rotation, set RetiredCA to {anchor}, then set the new token",
+        "property RotationToken has a new value, but the open rotation's previous CA {anchor} expires on {}, \
+         after which daemons of different generations would refuse each other; replace everything that was made \
+         before the latest rotation, set RetiredCA to {anchor}, then set the new token",
         .not_after.date()
     )]
     AnchorEndsSoon {
@@ -342,8 +343,8 @@ pub enum Refusal {
     },
     /// A rotation is asked for that the very next event would close.
     #[error(
-        "property RetiredCA names the current CA {current}, which has to be replaced now; expected the previous CA's \
-         fingerprint once a rotation is open, or none"
+        "property RetiredCA names the current CA {current}, which has to be replaced now; expected the previous \
+         CA's fingerprint once a rotation is open, or no RetiredCA"
     )]
     RetiresCurrentCa {
         /// The current CA.
@@ -351,8 +352,8 @@ pub enum Refusal {
     },
     /// The state was written by a later version, and it would have to be overwritten.
     #[error(
-        "the state parameter was written by a later version of this function and something has to be written; \
-         deploy that version again"
+        "the state was written by a later version of this function, and this update would overwrite it; deploy \
+         that version again"
     )]
     LaterState,
     /// A duplicate of an old event, delivered late.

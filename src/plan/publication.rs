@@ -31,7 +31,7 @@ pub enum PublicationError {
     Issue(#[from] IssueError),
     /// A value would not fit its parameter.
     #[error(
-        "the {part} would take {chars} characters, but an SSM parameter holds {MAX_VALUE_CHARS}; {advice}"
+        "the {part} would take {chars} characters, but an SSM parameter holds at most {MAX_VALUE_CHARS}; {advice}"
     )]
     TooLong {
         /// Which parameter.
@@ -43,8 +43,8 @@ pub enum PublicationError {
     },
     /// A value would not fit the getter's response.
     #[error(
-        "the {part} would take {bytes} bytes, but a getter's response has room for {room} with this rack's name; ask \
-         for fewer SubjectAlternativeNames, for KeyAlgorithm ECDSA_P256, or give the rack a shorter name"
+        "the {part} would take {bytes} bytes, but a getter's response has room for {room} with this rack's name; \
+         use fewer SubjectAlternativeNames, KeyAlgorithm ECDSA_P256, or a shorter rack name"
     )]
     TooLongForGetter {
         /// Which parameter.
@@ -56,8 +56,7 @@ pub enum PublicationError {
     },
     /// The resulting set would not be kept by the next event: a bug, found before any harm.
     #[error(
-        "the set that would result is not one that the next event keeps ({next}); this is a bug, and nothing was \
-         written"
+        "the next event would not keep the resulting set ({next}); this is a bug, and nothing was written"
     )]
     Unstable {
         /// What the next event would do.

@@ -55,10 +55,10 @@ impl fmt::Display for Removal {
                 "untouched: the event is older than the latest change of this resource's ownership"
             }
             Self::Nothing(Untouched::UnreadableState) => {
-                "untouched: the state cannot be read, so nobody knows who else uses the set; delete its parameters by \
-                 hand if nobody does"
+                "untouched: the state cannot be read, so its other owners are unknown; if there are none, delete \
+                 the parameters by hand"
             }
-            Self::Owner(_) => "kept: others own the set; this resource is off the list of owners",
+            Self::Owner(_) => "kept: other resources own the set; this one was removed from its owners",
             Self::Everything => "removed",
         })
     }

@@ -31,13 +31,13 @@ impl fmt::Display for Warning {
         match self {
             Self::PlainKey { parameter } => write!(
                 f,
-                "the private key in {parameter} is a String, which whoever may read the account's parameters can \
-                 read; to move it, read its value, delete the parameter, and put the same value again as a \
-                 SecureString"
+                "the private key in {parameter} is a plain String, readable by anyone who may read the account's \
+                 parameters; once every reader asks for decryption, read its value, delete the parameter, and put \
+                 the same value again as a SecureString"
             ),
             Self::NotYetValid { part, not_before } => write!(
                 f,
-                "the {} is not valid before {}; is the clock right?",
+                "the {} is not valid until {}; check the clock",
                 part.certificate(),
                 timestamp(*not_before)
             ),

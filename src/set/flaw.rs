@@ -11,8 +11,8 @@ pub enum Flaw {
     /// The value holds nothing that can be used.
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
-    /// The state is not the JSON that this function writes.
-    #[error("is not the JSON that this function writes")]
+    /// The state is not JSON as this function writes it.
+    #[error("is not JSON as this function writes it")]
     NotState,
     /// The state was written by a later version of this function, in a form that this one cannot read.
     #[error("was written by a later version of this function")]

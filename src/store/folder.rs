@@ -80,16 +80,15 @@ impl Folder {
             Ok(_) => {
                 return Err(io::Error::new(
                     ErrorKind::InvalidInput,
-                    "it is not a plain file",
+                    "it is not a regular file",
                 ));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
         let text = fs::read_to_string(path)?;
-        let stored = serde_json::from_str(&text).map_err(|_| {
-            io::Error::new(ErrorKind::InvalidData, "it is not what this tool writes")
-        })?;
+        let stored = serde_json::from_str(&text)
+            .map_err(|_| io::Error::new(ErrorKind::InvalidData, "docker-tls did not write it"))?;
         Ok(Some(stored))
     }
 

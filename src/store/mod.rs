@@ -71,7 +71,7 @@ impl fmt::Display for StoreAction {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// A parameter that was to be created exists.
-    #[error("the parameter {parameter} exists already")]
+    #[error("the parameter {parameter} already exists")]
     AlreadyExists {
         /// Its name.
         parameter: String,

@@ -159,7 +159,7 @@ impl ParameterStore for Ssm {
                 return Err(StoreError::Unreachable {
                     action: StoreAction::Get,
                     parameter: name.clone(),
-                    message: "the answer does not mention it".to_owned(),
+                    message: "SSM's answer does not mention it".to_owned(),
                 });
             }
         }
@@ -241,7 +241,7 @@ fn is_set(name: &str) -> bool {
         tracing::warn!(
             name,
             value,
-            "an environment variable is neither true nor false, and is taken for false"
+            "an environment variable is neither true nor false; taking it for false"
         );
     }
     value.eq_ignore_ascii_case("true")

@@ -45,7 +45,7 @@ pub enum ToolError {
         error: serde_json::Error,
     },
     /// Nobody could be answered.
-    #[error("{}: no ResponseURL in it, so CloudFormation could not be answered", path.display())]
+    #[error("{}: not an event: it has no ResponseURL", path.display())]
     NoResponseUrl {
         /// The file.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum ToolError {
     #[error("--rack is empty; expected a rack's name")]
     EmptyRack,
     /// SSM may have any number of racks.
-    #[error("with --ssm, --rack has to name the rack")]
+    #[error("no rack was named, and SSM can hold many")]
     RackNotNamed,
     /// The folder has no rack.
     #[error("there is no rack in {}", path.display())]
@@ -90,16 +90,16 @@ pub enum ToolError {
     #[error("the certificate and the key of this rack do not match")]
     Mismatch,
     /// A file is there already.
-    #[error("{} exists", path.display())]
+    #[error("{} already exists", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// Standard input cannot be read.
-    #[error("standard input: {0}")]
+    #[error("cannot read standard input: {0}")]
     Stdin(io::Error),
     /// No host is left.
-    #[error("no hosts were given")]
+    #[error("there is no host to probe")]
     NoHosts,
     /// A host is not of the form that is expected.
     #[error("{0:?} is not a host; expected HOST, HOST:PORT or [ADDRESS]:PORT")]
@@ -119,13 +119,20 @@ impl ToolError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoResponseUrl { .. } => Some("an event looks like events/create.json"),
+            Self::RackNotNamed => Some("name it with --rack"),
+            Self::NoHosts => {
+                Some("give HOST[:PORT], or `-` and one host per line on standard input")
+            }
+            Self::FlawedFile { .. } => {
+                Some("--ca takes a PEM file such as the ca.pem that `docker-tls export` writes")
+            }
             Self::NoRack { .. } => Some(
                 "make a rack with `docker-tls invoke events/create.json`, or name another folder with --store",
             ),
             Self::SeveralRacks { .. } => Some("choose one with --rack"),
-            Self::Flawed { .. } | Self::Mismatch => {
-                Some("`docker-tls inspect` shows the whole set, and what the next update repairs")
-            }
+            Self::Flawed { .. } | Self::Mismatch => Some(
+                "`docker-tls inspect` shows the whole set, and what the next update will repair",
+            ),
             Self::Exists { .. } => Some("--force replaces it"),
             _ => None,
         }

@@ -37,14 +37,14 @@ const FILES: [(Part, &str); 3] = [
 
 Exit code: 0 when all three are written, 2 if not.")]
 pub struct Arguments {
-    /// The folder to write to; it is made if need be
+    /// The folder to write to; it is created if it does not exist
     dir: PathBuf,
     /// The rack; may be left out if the store has only one
     #[arg(long, value_name = "NAME")]
     rack: Option<String>,
     #[command(flatten)]
     store: StoreArguments,
-    /// Replace files that are there
+    /// Replace existing files
     #[arg(long)]
     force: bool,
     /// Print the paths as JSON

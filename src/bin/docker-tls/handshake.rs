@@ -28,7 +28,7 @@ pub enum HandshakeError {
     #[error("{0}")]
     Connect(std::io::Error),
     /// A connection, but no TLS.
-    #[error("it speaks no TLS: {0}")]
+    #[error("it does not speak TLS: {0}")]
     NotTls(std::io::Error),
     /// The host is neither a DNS name nor an IP address.
     #[error("it is neither a DNS name nor an IP address")]

@@ -47,7 +47,7 @@ pub struct Arguments {
     store: StoreArguments,
     #[command(flatten)]
     clock: ClockArguments,
-    /// Give a property another value than the event has; may be repeated
+    /// Override a property of the event; may be repeated
     #[arg(long = "set", value_name = "PROPERTY=VALUE", value_parser = parse_property)]
     properties: Vec<(String, String)>,
     /// Print the response's body as it is, and nothing else
@@ -73,20 +73,16 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     };
     let url = policy.check(&event.response_url);
     let (response, report) = handle(arguments, &event, &url).await?;
-    let sent = match &url {
-        Ok(url) => {
-            let deadline = Instant::now() + TIME_LIMIT;
-            Courier::new(&Tls::new()?)?
-                .deliver(url, &response.body(), deadline, real::jitter)
-                .await?;
-            true
-        }
-        Err(_) => false,
-    };
+    if let Ok(url) = &url {
+        let deadline = Instant::now() + TIME_LIMIT;
+        Courier::new(&Tls::new()?)?
+            .deliver(url, &response.body(), deadline, real::jitter)
+            .await?;
+    }
     if arguments.json {
         println!("{}", response.body());
     } else {
-        show(arguments, &response, &report, sent);
+        show(arguments, &response, &report, &url);
     }
     Ok(if response.is_success() {
         ExitCode::SUCCESS
@@ -128,7 +124,12 @@ async fn handle(
     }
 }
 
-fn show(arguments: &Arguments, response: &Response, report: &Report, sent: bool) {
+fn show(
+    arguments: &Arguments,
+    response: &Response,
+    report: &Report,
+    url: &Result<ResponseUrl, UrlRefusal>,
+) {
     let (word, colour) = if response.is_success() {
         ("SUCCESS", AnsiColor::Green)
     } else {
@@ -156,10 +157,9 @@ fn show(arguments: &Arguments, response: &Response, report: &Report, sent: bool)
         }
     }
     let store = arguments.store.name();
-    let sent = if sent {
-        "the response was put to the event's URL"
-    } else {
-        "the response was not sent: RESPONSE_URL_ALLOWED_HOSTS does not name its host"
+    let sent = match url {
+        Ok(_) => "the response was put to the event's URL".to_owned(),
+        Err(refusal) => format!("the response was not sent: {refusal}"),
     };
     println!("\n{dim}store: {store}; {sent}{dim:#}");
 }
@@ -169,7 +169,7 @@ fn attributes(data: &Data) -> Vec<(String, String)> {
     let attributes = match data {
         Data::Generator(data) => serde_json::to_value(data).unwrap_or_default(),
         Data::Getter(data) => {
-            let shown = format!("{} characters, shown by --json", data.value.len());
+            let shown = format!("{} characters; --json shows them", data.value.len());
             return vec![("Value".to_owned(), shown)];
         }
     };

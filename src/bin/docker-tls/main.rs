@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::ToolError;
 
-/// Looks after the CA and certificates that a rack's Docker daemons and its API use for mTLS.
+/// Inspects and manages the CA and certificates that a rack's Docker daemons and its API use for mTLS.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {

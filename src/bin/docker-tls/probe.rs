@@ -38,7 +38,7 @@ const DOCKER_PORT: u16 = 2376;
 
 Exit code: 0 only if all daemons have moved, 1 if not, 2 if that cannot be told.")]
 pub struct Arguments {
-    /// The daemons; without a port, 2376. A hyphen reads them from standard input, one a line
+    /// The daemons; without a port, 2376. A hyphen reads them from standard input, one per line
     #[arg(required = true, value_name = "HOST[:PORT]")]
     hosts: Vec<String>,
     /// The rack whose CAs to compare with; may be left out if the store has only one
@@ -299,7 +299,8 @@ fn judge(host: &Host, told: &Told, bundle: &[CaCertificate]) -> Finding {
             .collect(),
         presents,
         reason: (verdict == Verdict::NotMutual).then(|| {
-            "it asks for no client certificate: whoever reaches it is root there".to_owned()
+            "it does not ask for a client certificate: anyone who can reach it is root there"
+                .to_owned()
         }),
     }
 }
@@ -341,7 +342,7 @@ fn show(json: bool, bundle: &[CaCertificate], findings: &[Finding]) {
             (!finding.trusts.is_empty()).then(|| format!("trusts {}", finding.trusts.join(", "))),
             finding.presents.as_ref().map(|presents| {
                 format!(
-                    "presents a certificate of {} until {}",
+                    "presents a certificate issued by {}, valid until {}",
                     presents.issuer, presents.not_after
                 )
             }),

@@ -77,8 +77,8 @@ fn parse_time(text: &str) -> Result<OffsetDateTime, &'static str> {
     time.and_then(|time| time.checked_to_offset(UtcOffset::UTC))
         .filter(|time| YEARS.contains(&time.year()))
         .ok_or(
-            "expected a time from now in days or years, for example +36450d or +99y, or a date in RFC 3339, for \
-             example 2027-03-31T12:00:00Z; between 1970 and 8999",
+            "expected an offset from now, such as +36450d or +99y, or an RFC 3339 date, such as \
+             2027-03-31T12:00:00Z, between the years 1970 and 8999",
         )
 }
 

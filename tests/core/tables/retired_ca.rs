@@ -238,7 +238,7 @@ fn put_back(stored: &mut StoredSet, copy: &StoredSet) {
     }
 }
 
-/// The set before a rotation, and the same put back from a copy after the close: the state is all that is newer.
+/// The set before a rotation, and the same restored from a copy after the close: the state is all that is newer.
 fn make_restored() -> (StoredSet, StoredSet) {
     let before = make_own(KeyAlgorithm::EcdsaP256);
     let mut stored = make_rotated(before.clone(), &["a"]);

@@ -52,7 +52,7 @@ fn a_probe_tells_generations_plain_tls_silence_and_absence_apart() {
         (
             plain.address(),
             "not-mutual",
-            "it asks for no client certificate: whoever reaches it is root there",
+            "it does not ask for a client certificate: anyone who can reach it is root there",
         ),
         (silent, "unreachable", "no answer within 2 s"),
         (closed, "unreachable", "connection refused"),
