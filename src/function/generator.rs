@@ -3,11 +3,13 @@
 //! Shell: reads, has the core decide, claims, sees that nothing has changed meanwhile, writes in order.
 
 use std::cell::Cell;
+use std::ops::Deref;
 
 use time::Duration;
 
 use crate::cloudformation::response::GeneratorData;
 use crate::machine::Machine;
+use crate::pki::certificate::Certificate;
 use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
@@ -269,29 +271,26 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
 
 /// The generator's attributes for a set that is as it should be; a function of the set alone, whatever the date.
 fn data(rack: &Rack, assessment: &Assessment) -> GeneratorData {
-    let current = assessment.current_ca_certificate();
+    let current = assessment.current_ca_certificate().map(Deref::deref);
     let chain = assessment.found.cert.as_ref().ok();
     let leaf = chain.map(CertificateChain::leaf);
-    let previous = assessment.previous_ca();
+    let sha256 = |certificate: Option<&Certificate>| {
+        let fingerprint = certificate.map(|certificate| certificate.fingerprint().to_string());
+        fingerprint.unwrap_or_default()
+    };
+    let not_after = |certificate: Option<&Certificate>| {
+        let end = certificate.map(|certificate| timestamp(certificate.not_after()));
+        end.unwrap_or_default()
+    };
     GeneratorData {
         ca_cert_ssm_key: rack.parameter_name(Part::CaCert),
         ca_key_ssm_key: rack.parameter_name(Part::CaKey),
         cert_ssm_key: rack.parameter_name(Part::Cert),
         key_ssm_key: rack.parameter_name(Part::Key),
-        ca_cert_sha256: current
-            .map(|ca| ca.fingerprint().to_string())
-            .unwrap_or_default(),
-        ca_cert_not_after: current
-            .map(|ca| timestamp(ca.not_after()))
-            .unwrap_or_default(),
-        cert_sha256: leaf
-            .map(|leaf| leaf.fingerprint().to_string())
-            .unwrap_or_default(),
-        cert_not_after: leaf
-            .map(|leaf| timestamp(leaf.not_after()))
-            .unwrap_or_default(),
-        previous_ca_cert_sha256: previous
-            .map(|ca| ca.fingerprint().to_string())
-            .unwrap_or_default(),
+        ca_cert_sha256: sha256(current),
+        ca_cert_not_after: not_after(current),
+        cert_sha256: sha256(leaf),
+        cert_not_after: not_after(leaf),
+        previous_ca_cert_sha256: sha256(assessment.previous_ca().map(Deref::deref)),
     }
 }

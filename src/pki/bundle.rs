@@ -14,9 +14,6 @@ pub struct TrustBundle {
 }
 
 impl TrustBundle {
-    /// The most CA certificates that a bundle is ever written with: the current CA and the anchor.
-    pub(crate) const MAX_AUTHORITIES: usize = 2;
-
     /// Reads a bundle block by block: what is garbage, a duplicate, no CA, or a root that its own
     /// key did not sign is skipped, and the order means nothing.
     pub fn decode(value: &str) -> Result<Self, Undecodable> {

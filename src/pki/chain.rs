@@ -75,9 +75,11 @@ impl CertificateChain {
         self.intact
     }
 
-    /// Whether cross-certificates stand behind the end-entity certificate.
-    pub fn has_cross(&self) -> bool {
-        !self.crosses.is_empty()
+    /// The chain without what this CA signed behind the end-entity certificate; `None` if there is nothing of it.
+    pub(crate) fn without_crosses_of(&self, authority: &CaCertificate) -> Option<Self> {
+        let mut chain = self.clone();
+        chain.crosses.retain(|cross| !authority.has_issued(cross));
+        (chain.crosses.len() < self.crosses.len()).then_some(chain)
     }
 
     /// The cross-certificate that this anchor signed for that CA's name and key.

@@ -82,11 +82,10 @@ pub struct Assessment {
 impl Assessment {
     /// Judges what was found.
     pub fn of(found: Found) -> Self {
-        let recorded = found.recorded_anchor();
-        let current = current_ca(&found, recorded.as_ref());
-        let retired = retired(&found, recorded.as_ref(), current.as_ref());
+        let current = current_ca(&found);
+        let retired = retired(&found, current.as_ref());
         Self {
-            anchors: possible_anchors(&found, recorded.as_ref(), current.as_ref(), &retired),
+            anchors: possible_anchors(&found, current.as_ref(), &retired),
             found,
             current,
             retired,
@@ -128,9 +127,8 @@ impl Assessment {
 
     /// Whether a CA with this fingerprint is stored: in the bundle, or in the state's record.
     pub(crate) fn knows(&self, authority: &Fingerprint) -> bool {
-        let recorded = self.found.recorded_anchor();
-        let mut known = self.found.bundled().iter().chain(&recorded);
-        known.any(|ca| ca.fingerprint() == *authority)
+        let mut authorities = self.found.authorities();
+        authorities.any(|ca| ca.fingerprint() == *authority)
     }
 
     /// Rule 4 of docs/rotation.md: whether a CA of the bundle is trusted no more.
@@ -188,9 +186,8 @@ impl Assessment {
         if key.public_key() != leaf.public_key() {
             return false;
         }
-        let recorded = self.found.recorded_anchor();
         let is_orphan = |certificate: &Certificate| {
-            let mut issuers = self.found.bundled().iter().chain(&recorded);
+            let mut issuers = self.found.authorities();
             !certificate.is_expired(now)
                 && !issuers.any(|authority| authority.has_issued(certificate))
                 && !matches!(&self.current, Some(current) if current.has_issued(certificate))
@@ -206,14 +203,12 @@ impl Assessment {
 /// tells of it.
 ///
 /// A certificate of another name than the leaf's issuer is not the one that daemons and clients hold.
-fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<CurrentCa> {
+fn current_ca(found: &Found) -> Option<CurrentCa> {
     let key = found.ca_key.as_ref().ok()?;
     let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
     let leaf = leaf.filter(|leaf| leaf.is_signed_by(key.public_key()));
     let named = found
-        .bundled()
-        .iter()
-        .chain(recorded)
+        .authorities()
         .filter(|authority| leaf.is_none_or(|leaf| leaf.issuer() == authority.subject()));
     let certificate = match bundle::longest_lasting(named, key.public_key()) {
         Some(authority) => Ok(authority.clone()),
@@ -226,11 +221,7 @@ fn current_ca(found: &Found, recorded: Option<&CaCertificate>) -> Option<Current
 }
 
 /// Rule 4 of docs/rotation.md: the CAs that the state lists as retired and that are not in use.
-fn retired(
-    found: &Found,
-    recorded: Option<&CaCertificate>,
-    current: Option<&CurrentCa>,
-) -> Vec<CaCertificate> {
+fn retired(found: &Found, current: Option<&CurrentCa>) -> Vec<CaCertificate> {
     let Ok(state) = &found.state else {
         return Vec::new();
     };
@@ -241,8 +232,8 @@ fn retired(
         Some(0) => true,
         Some(_) => !state.is_closing(&ca.fingerprint()),
     };
-    let known = found.bundled().iter().chain(recorded);
-    known
+    let authorities = found.authorities();
+    authorities
         .filter(|ca| state.has_retired(&ca.fingerprint()) && !is_current(ca) && !is_in_use(ca))
         .cloned()
         .collect()
@@ -251,37 +242,41 @@ fn retired(
 /// Rule 2 of docs/rotation.md: the CAs that can be the anchor before the current one is, the likeliest first.
 fn possible_anchors(
     found: &Found,
-    recorded: Option<&CaCertificate>,
     current: Option<&CurrentCa>,
     retired: &[CaCertificate],
 ) -> Vec<CaCertificate> {
-    let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
-    let is_other = |ca: &&CaCertificate| !is_current(ca) && !retired.contains(ca);
     let bundled = found.bundled();
-
     let chain = found.cert.as_ref().ok();
     let distance = |ca: &CaCertificate| chain.and_then(|chain| chain.distance_to(ca));
-    let known = bundled.iter().chain(recorded).filter(is_other);
+    let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
 
-    // A cross-certificate of the chain shows what was the anchor when the chain was published; the farthest CA is the
-    // one that the oldest daemons know. The record may be newer than that, where a copy was put back.
-    let (mut crossed, direct): (Vec<_>, Vec<_>) = known
-        .filter_map(|ca| Some((distance(ca)?, ca)))
-        .partition(|(distance, _)| *distance > 0);
-    crossed.sort_by_key(|(distance, _)| Reverse(*distance));
-    let recorded_other = recorded.filter(is_other);
-    let crossed = crossed.into_iter().map(|(_, ca)| ca);
-    let direct = direct.into_iter().map(|(_, ca)| ca);
-    let likely = crossed.chain(recorded_other).chain(direct);
-    let mut anchors: Vec<CaCertificate> = likely.cloned().collect();
-
-    // What neither the record nor the chain tells of is an anchor only if the record does not say that the current CA
-    // is the anchor, and if the CA key or the certificate shows that the bundle is of this set.
-    let is_settled = recorded.is_some_and(is_current);
+    // Where a retired CA has the CA key or issued the leaf, the state is newer than what is published: a copy was put
+    // back, and the record is of what came after.
+    let is_restored = found.state.as_ref().is_ok_and(|state| {
+        let mut authorities = found.authorities();
+        authorities.any(|ca| {
+            state.has_retired(&ca.fingerprint()) && (is_current(ca) || distance(ca) == Some(0))
+        })
+    });
+    let recorded = found.recorded_anchor().filter(|_| !is_restored);
+    // A bundle of which neither the CA key nor the certificate is belongs to another set.
     let is_of_this_set =
         current.is_none_or(|ca| ca.certificate().is_some()) || bundled.iter().any(is_current);
-    if !is_settled && is_of_this_set {
-        anchors.extend(bundled.iter().filter(is_other).cloned());
-    }
-    anchors
+    let rank = |ca: &CaCertificate| match distance(ca) {
+        // A cross-certificate shows what was the anchor when the chain was published; the farthest CA is the one that
+        // the oldest daemons know.
+        Some(distance @ 1..) => Some((0, Reverse(distance))),
+        _ if recorded == Some(ca) => Some((1, Reverse(0))),
+        Some(0) => Some((2, Reverse(0))),
+        _ if is_of_this_set && !recorded.is_some_and(is_current) => Some((3, Reverse(0))),
+        _ => None,
+    };
+    let mut ranked: Vec<_> = bundled
+        .iter()
+        .chain(recorded)
+        .filter(|ca| !is_current(ca) && !retired.contains(ca))
+        .filter_map(|ca| Some((rank(ca)?, ca.clone())))
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, ca)| ca).collect()
 }

@@ -12,7 +12,7 @@ use crate::plan::{
     Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
 };
 use crate::set::rack::Part;
-use crate::set::state::State;
+use crate::set::state::{AnchorRecord, State};
 
 /// One event's question, with the answers to what comes before the decision.
 pub(crate) struct Case<'a> {
@@ -94,7 +94,7 @@ impl Case<'_> {
         let cross = anchor.and_then(|anchor| self.cross(current, anchor));
         let gives_up_anchor = anchor.is_some() && cross.is_none() && !pair_is_good;
         let pair = if pair_is_good {
-            self.good_pair(cross, &mut causes)
+            self.good_pair(&mut causes)
         } else {
             causes.extend(self.pair_causes.iter().cloned());
             if causes.is_empty() {
@@ -108,10 +108,7 @@ impl Case<'_> {
                     leaf: leaf.clone(),
                     cross,
                 },
-                None => PairPlan::Issue {
-                    key: self.leaf_key(),
-                    cross,
-                },
+                None => self.new_pair(cross),
             }
         };
         let anchor = match anchor {
@@ -135,7 +132,7 @@ impl Case<'_> {
             PairPlan::Keep if gives_up_anchor => Action::Record,
             PairPlan::Keep => Action::Keep,
         };
-        self.told(Plan {
+        self.with_cut_off(Plan {
             action,
             causes,
             cut_off: CutOff::Nobody,
@@ -163,28 +160,36 @@ impl Case<'_> {
             let cross = CrossPlan::Sign(key.clone());
             (Action::Rotate, anchor, None, self.new_pair(Some(cross)))
         };
+        let signed = |anchor: &CaCertificate| Some((anchor.clone(), self.anchor_key(anchor)?));
         let anchor = self.previous_ca();
-        let anchor = anchor.map(|anchor| (anchor, self.anchor_key(anchor)));
-        let (action, anchor, also_trusted, pair) = match (anchor, outgoing) {
+        let recorded = self.state.anchor().and_then(AnchorRecord::certificate);
+        let recorded = recorded.filter(|ca| self.is_live(ca)).and_then(signed);
+        let (action, anchor, also_trusted, pair) = match (anchor, outgoing, recorded) {
             // [B, A], leaf of B, B by A: to [C, A], leaf of C, C by A.
-            (Some((anchor, Some(key))), _) => rotated(AnchorPlan::Previous(anchor.clone()), &key),
+            (Some(anchor), _, Some((recorded, key))) if *anchor == recorded => {
+                rotated(AnchorPlan::Previous(recorded), &key)
+            }
             // [A], leaf of A: to [B, A], leaf of A.
-            (Some((anchor, None)), _) if self.pair_is_good() => {
-                let pair = self.good_pair(None, &mut causes);
+            (Some(anchor), _, _) if self.pair_is_good() => {
+                let pair = self.good_pair(&mut causes);
                 let anchor = AnchorPlan::Previous(anchor.clone());
                 (Action::Introduce, anchor, None, pair)
             }
             // [A], leaf of A: to [B, A], leaf of B, B by A. And [B, A], no good pair: to [C, B], leaf of C, C by B, for
             // daemons that know A alone are lost, but those that know B as well are not.
-            (_, Some(outgoing)) => rotated(AnchorPlan::Outgoing(outgoing.clone()), &outgoing.key),
+            (_, Some(outgoing), _) => {
+                rotated(AnchorPlan::Outgoing(outgoing.clone()), &outgoing.key)
+            }
+            // The same, where the key of C is written already and that of B is recorded.
+            (Some(_), None, Some((recorded, key))) => rotated(AnchorPlan::Previous(recorded), &key),
             // [A], no good pair: to [B, A], leaf of B.
-            (Some((anchor, None)), None) => {
+            (Some(anchor), None, None) => {
                 let pair = self.new_pair(None);
                 let also_trusted = Some(anchor.clone()).filter(|anchor| self.is_live(anchor));
                 (Action::Replace, AnchorPlan::Current, also_trusted, pair)
             }
             // Nothing, or an expired CA: to [A], leaf of A.
-            (None, None) => {
+            (None, None, _) => {
                 let action = if self.is_first_set() {
                     Action::Create
                 } else {
@@ -193,7 +198,7 @@ impl Case<'_> {
                 (action, AnchorPlan::Current, None, self.new_pair(None))
             }
         };
-        self.told(Plan {
+        self.with_cut_off(Plan {
             action,
             causes,
             cut_off: CutOff::Nobody,
@@ -207,11 +212,12 @@ impl Case<'_> {
     }
 
     /// Rule 9 of docs/rotation.md: the plan, with whom it cuts off.
-    fn told(&self, plan: Plan) -> Plan {
+    fn with_cut_off(&self, plan: Plan) -> Plan {
         let cut_off = match (&self.anchor, &plan.anchor) {
-            (Some(Anchor::Previous(_)), AnchorPlan::Previous(anchor)) => self
-                .left_out(&plan, anchor)
-                .map_or(CutOff::Nobody, knowing_only),
+            (Some(Anchor::Previous(found)), AnchorPlan::Previous(anchor)) if found == anchor => {
+                let left_out = self.left_out(&plan, anchor);
+                left_out.map_or(CutOff::Nobody, knowing_only)
+            }
             (Some(Anchor::Previous(anchor)), _) => knowing_only(anchor),
             // The end of a CA that expired cuts nobody off who was not refused before.
             (Some(Anchor::Current), _) => CutOff::Nobody,
@@ -258,19 +264,20 @@ impl Case<'_> {
         !authority.is_expired(self.now) && !self.state.has_retired(&authority.fingerprint())
     }
 
-    /// The published pair as it is: the same certificates in order where a block cannot be read, and without a
-    /// cross-certificate of a CA that is retired.
-    fn good_pair(&self, cross: Option<CrossPlan>, causes: &mut Vec<Cause>) -> PairPlan {
-        match &self.assessment.found.cert {
-            Ok(chain) if self.closed.is_some() && chain.has_cross() => PairPlan::Rewrite {
-                leaf: chain.leaf().clone(),
-                cross,
-            },
-            Ok(chain) if !chain.is_intact() => {
-                causes.push(Cause::NotIntact { part: Part::Cert });
-                PairPlan::Repair(chain.clone())
-            }
-            _ => PairPlan::Keep,
+    /// The published pair as it is: the same certificates in order where a block cannot be read, and without what the
+    /// CA signed that is retired.
+    fn good_pair(&self, causes: &mut Vec<Cause>) -> PairPlan {
+        let Ok(chain) = &self.assessment.found.cert else {
+            return PairPlan::Keep;
+        };
+        if !chain.is_intact() {
+            causes.push(Cause::NotIntact { part: Part::Cert });
+        }
+        let closed = self.closed.as_ref();
+        match closed.and_then(|closed| chain.without_crosses_of(closed)) {
+            Some(chain) => PairPlan::Repair(chain),
+            None if chain.is_intact() => PairPlan::Keep,
+            None => PairPlan::Repair(chain.clone()),
         }
     }
 

@@ -62,7 +62,7 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
 fn opening_state(spec: &Spec, found: &Found, now: OffsetDateTime) -> State {
     let mut state = match (&found.state, spec.occasion) {
         (Ok(state), _) => state.clone(),
-        (Err(_), Occasion::Adoption) if found.is_empty() => State::new(),
+        (Err(_), Occasion::Adoption) if found.is_empty() => State::empty(),
         (Err(_), _) => State::of_a_former_owner(),
     };
     state.set_closing(None);

@@ -88,7 +88,6 @@ pub fn publication(
     let bundle: Vec<CaCertificate> = std::iter::once(&issued.current)
         .chain(&issued.anchor)
         .chain(&plan.also_trusted)
-        .take(TrustBundle::MAX_AUTHORITIES)
         .cloned()
         .collect();
     let values = [

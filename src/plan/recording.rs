@@ -71,9 +71,7 @@ fn anchor_record(case: &Case<'_>, plan: &Plan) -> AnchorRecordPlan {
     match &plan.anchor {
         AnchorPlan::Previous(authority) => {
             let recorded = case.state.anchor().and_then(AnchorRecord::certificate);
-            if recorded.as_ref() == Some(authority)
-                && !case.state.has_retired(&authority.fingerprint())
-            {
+            if recorded == Some(authority) && !case.state.has_retired(&authority.fingerprint()) {
                 return AnchorRecordPlan::Keep;
             }
             let key = case.anchor_key(authority);

@@ -65,18 +65,23 @@ impl Found {
     }
 
     /// The CA certificate that the state records.
-    pub fn recorded_anchor(&self) -> Option<CaCertificate> {
+    pub fn recorded_anchor(&self) -> Option<&CaCertificate> {
         self.state.as_ref().ok()?.anchor()?.certificate()
+    }
+
+    /// Every CA certificate that is stored: those of the bundle and of the record.
+    pub fn authorities(&self) -> impl Iterator<Item = &CaCertificate> {
+        self.bundled().iter().chain(self.recorded_anchor())
     }
 
     /// Whether no certificate and no key exists.
     pub fn is_empty(&self) -> bool {
-        fn is_missing<T>(part: &Result<T, Flaw>) -> bool {
-            matches!(part, Err(Flaw::Missing))
-        }
-        is_missing(&self.ca_cert)
-            && is_missing(&self.ca_key)
-            && is_missing(&self.cert)
-            && is_missing(&self.key)
+        let flaws = [
+            self.ca_cert.as_ref().err(),
+            self.ca_key.as_ref().err(),
+            self.cert.as_ref().err(),
+            self.key.as_ref().err(),
+        ];
+        flaws.iter().all(|flaw| *flaw == Some(&Flaw::Missing))
     }
 }

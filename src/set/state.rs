@@ -165,12 +165,12 @@ impl AnchorRecord {
     }
 
     /// The anchor's certificate, if it still parses.
-    pub fn certificate(&self) -> Option<CaCertificate> {
+    pub fn certificate(&self) -> Option<&CaCertificate> {
         let read = || {
             let der = STANDARD.decode(&self.0.text.cert).ok()?;
             CaCertificate::from_der(&der).ok()
         };
-        self.0.certificate.get_or_init(read).clone()
+        self.0.certificate.get_or_init(read).as_ref()
     }
 
     /// The anchor's key, if it is known and still loads.
@@ -204,7 +204,7 @@ impl fmt::Debug for AnchorRecord {
 
 impl State {
     /// A state that remembers nothing and names nobody.
-    pub fn new() -> Self {
+    pub const fn empty() -> Self {
         Self {
             version: VERSION,
             owners: BTreeMap::new(),
@@ -220,7 +220,7 @@ impl State {
 
     /// The state of a set that was there before any state was: somebody made it.
     pub(crate) fn of_a_former_owner() -> Self {
-        let mut state = Self::new();
+        let mut state = Self::empty();
         state.owners.insert(Owner::former(), 0);
         state
     }
@@ -392,12 +392,6 @@ impl State {
             let oldest = oldest.map(|(owner, _)| owner.clone());
             oldest.map(|owner| self.left.remove(&owner));
         }
-    }
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -18,7 +18,7 @@ use docker_tls_certgen::store::ParameterStore as _;
 use zeroize::Zeroizing;
 
 use crate::error::ToolError;
-use crate::store::StoreArguments;
+use crate::store::RackArguments;
 
 /// Permissions of the folder: its owner's alone.
 const FOLDER_MODE: u32 = 0o700;
@@ -39,11 +39,8 @@ Exit code: 0 when all three are written, 2 if not.")]
 pub struct Arguments {
     /// The folder to write to; it is created if it does not exist
     dir: PathBuf,
-    /// The rack; may be left out if the store has only one
-    #[arg(long, value_name = "NAME")]
-    rack: Option<String>,
     #[command(flatten)]
-    store: StoreArguments,
+    rack: RackArguments,
     /// Replace existing files
     #[arg(long)]
     force: bool,
@@ -54,8 +51,7 @@ pub struct Arguments {
 
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
-    let store = arguments.store.open().await?;
-    let rack = store.rack(arguments.rack.as_deref())?;
+    let (store, rack) = arguments.rack.open().await?;
     let stored = store.read(&rack, &FILES.map(|(part, _)| part)).await?;
     check(&Found::decode(&stored))?;
 

@@ -16,7 +16,7 @@ use docker_tls_certgen::store::claim;
 use serde_json::{Map, Value};
 
 use crate::error::ToolError;
-use crate::store::{ClockArguments, StoreArguments};
+use crate::store::{ClockArguments, RackArguments};
 
 /// How wide the parts' names are shown.
 const PART_WIDTH: usize = 8;
@@ -31,11 +31,8 @@ const PART_WIDTH: usize = 8;
 
 Exit code: 0 if the next update changes nothing, 1 if it would, 2 if that cannot be told.")]
 pub struct Arguments {
-    /// The rack; may be left out if the store has only one
-    #[arg(long, value_name = "NAME")]
-    rack: Option<String>,
     #[command(flatten)]
-    store: StoreArguments,
+    rack: RackArguments,
     #[command(flatten)]
     clock: ClockArguments,
     /// Tell what an update with this property would do; may be repeated
@@ -48,8 +45,7 @@ pub struct Arguments {
 
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
-    let store = arguments.store.open().await?;
-    let rack = store.rack(arguments.rack.as_deref())?;
+    let (store, rack) = arguments.rack.open().await?;
     let given = arguments.properties.iter().cloned();
     let mut properties: Map<String, Value> = given
         .map(|(property, value)| (property, Value::from(value)))
@@ -84,7 +80,7 @@ fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
         "{bold}{}{bold:#}  {dim}{} in {}, {}{dim:#}",
         inspection.rack,
         inspection.id,
-        arguments.store.name(),
+        arguments.rack.store.name(),
         inspection.now
     );
     for parameter in &inspection.parameters {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::error::ToolError;
 use crate::handshake::{self, HandshakeError, Told};
-use crate::store::StoreArguments;
+use crate::store::RackArguments;
 
 /// The port of a Docker daemon with TLS.
 const DOCKER_PORT: u16 = 2376;
@@ -41,14 +41,11 @@ pub struct Arguments {
     /// The daemons; without a port, 2376. A hyphen reads them from standard input, one per line
     #[arg(required = true, value_name = "HOST[:PORT]")]
     hosts: Vec<String>,
-    /// The rack whose CAs to compare with; may be left out if the store has only one
-    #[arg(long, value_name = "NAME")]
-    rack: Option<String>,
     /// Compare with the trust bundle in this PEM file instead, the current CA first
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rack", "ssm", "store"])]
     ca: Option<PathBuf>,
     #[command(flatten)]
-    store: StoreArguments,
+    rack: RackArguments,
     /// How many seconds one daemon has to answer
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
@@ -142,13 +139,13 @@ struct Generation {
 
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
-    let bundle = bundle(arguments).await?;
+    let current = current_ca(arguments).await?;
     let hosts = hosts(&arguments.hosts)?;
     let limit = Duration::from_secs(arguments.timeout);
     let at_once = usize::try_from(arguments.at_once).unwrap_or(1);
     let progress = Progress::new(hosts.len());
     let mut findings: Vec<(usize, Finding)> = stream::iter(hosts.iter().enumerate())
-        .map(async |(index, host)| (index, probe(host, limit, &bundle).await))
+        .map(async |(index, host)| (index, probe(host, limit, &current).await))
         .buffer_unordered(at_once)
         .inspect(|_| progress.advance())
         .collect()
@@ -156,7 +153,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     progress.clear();
     findings.sort_by_key(|(index, _)| *index);
     let findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
-    show(arguments.json, &bundle, &findings);
+    show(arguments.json, &current, &findings);
     let all_moved = findings.iter().all(|f| f.verdict == Verdict::Moved);
     Ok(if all_moved {
         ExitCode::SUCCESS
@@ -165,8 +162,8 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     })
 }
 
-/// The CAs to compare with; the first is the current one, as it is in every bundle that is published.
-async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ToolError> {
+/// The current CA, which is the first of every bundle that is published.
+async fn current_ca(arguments: &Arguments) -> Result<CaCertificate, ToolError> {
     let bundle = if let Some(path) = &arguments.ca {
         let pem = std::fs::read(path).map_err(|error| ToolError::of_file(path, error))?;
         TrustBundle::from_pem(&pem).map_err(|flaw| ToolError::FlawedFile {
@@ -174,8 +171,7 @@ async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ToolError> 
             flaw: flaw.into(),
         })?
     } else {
-        let store = arguments.store.open().await?;
-        let rack = store.rack(arguments.rack.as_deref())?;
+        let (store, rack) = arguments.rack.open().await?;
         let stored = store.read(&rack, &[Part::CaCert]).await?;
         let flawed = |flaw| ToolError::Flawed {
             part: Part::CaCert,
@@ -183,7 +179,7 @@ async fn bundle(arguments: &Arguments) -> Result<Vec<CaCertificate>, ToolError> 
         };
         Found::decode(&stored).ca_cert.map_err(flawed)?
     };
-    Ok(bundle.authorities().to_vec())
+    Ok(bundle.authorities()[0].clone())
 }
 
 /// A daemon's address.
@@ -237,10 +233,10 @@ fn parse_host(text: &str) -> Option<Host> {
     })
 }
 
-async fn probe(host: &Host, limit: Duration, bundle: &[CaCertificate]) -> Finding {
+async fn probe(host: &Host, limit: Duration, current: &CaCertificate) -> Finding {
     let told = timeout(limit, handshake::listen(&host.name, host.port)).await;
     match told {
-        Ok(Ok(told)) => judge(host, &told, bundle),
+        Ok(Ok(told)) => judge(host, &told, current),
         Ok(Err(error)) => unreachable_host(host, &reason(&error)),
         Err(_) => {
             let seconds = limit.as_secs();
@@ -269,10 +265,8 @@ fn unreachable_host(host: &Host, reason: &str) -> Finding {
     }
 }
 
-fn judge(host: &Host, told: &Told, bundle: &[CaCertificate]) -> Finding {
-    let current = bundle.first();
-    let is_current = |subject: &[u8]| current.is_some_and(|ca| ca.subject() == subject);
-    let issued_by_current = |leaf: &Certificate| current.is_some_and(|ca| ca.has_issued(leaf));
+fn judge(host: &Host, told: &Told, current: &CaCertificate) -> Finding {
+    let issued_by_current = |leaf: &Certificate| current.has_issued(leaf);
     let presents = told.certificate.as_ref().map(|leaf| Presented {
         sha256: leaf.fingerprint().to_string(),
         subject: leaf.common_name().to_owned(),
@@ -282,7 +276,7 @@ fn judge(host: &Host, told: &Told, bundle: &[CaCertificate]) -> Finding {
     });
     let subjects = told.client_authorities.as_deref();
     let trusts_current =
-        subjects.map(|subjects| subjects.iter().any(|subject| is_current(subject)));
+        subjects.map(|subjects| subjects.iter().any(|subject| subject == current.subject()));
     let verdict = match trusts_current {
         None => Verdict::NotMutual,
         Some(true) if told.certificate.as_ref().is_some_and(issued_by_current) => Verdict::Moved,
@@ -305,19 +299,13 @@ fn judge(host: &Host, told: &Told, bundle: &[CaCertificate]) -> Finding {
     }
 }
 
-fn show(json: bool, bundle: &[CaCertificate], findings: &[Finding]) {
+fn show(json: bool, current: &CaCertificate, findings: &[Finding]) {
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
     if json {
         let summary = Summary {
             current_ca: Generation {
-                sha256: bundle
-                    .first()
-                    .map(|ca| ca.fingerprint().to_string())
-                    .unwrap_or_default(),
-                subject: bundle
-                    .first()
-                    .map(|ca| ca.common_name().to_owned())
-                    .unwrap_or_default(),
+                sha256: current.fingerprint().to_string(),
+                subject: current.common_name().to_owned(),
             },
             moved: count(Verdict::Moved),
             not_yet: count(Verdict::NotYet),
@@ -360,14 +348,8 @@ fn show(json: bool, bundle: &[CaCertificate], findings: &[Finding]) {
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, words)| format!("{count} {words}"));
-    let current = bundle
-        .first()
-        .map(|ca| ca.common_name())
-        .unwrap_or_default();
-    println!(
-        "\n{}; the current CA is {current:?}",
-        counts.collect::<Vec<_>>().join(", ")
-    );
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    println!("\n{counts}; the current CA is {:?}", current.common_name());
 }
 
 /// How many are done, on a terminal.

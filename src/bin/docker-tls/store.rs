@@ -47,6 +47,44 @@ impl StoreArguments {
     }
 }
 
+/// The options that every command about one rack has.
+#[derive(Args)]
+pub struct RackArguments {
+    /// The rack; may be left out if the store has only one
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
+    #[command(flatten)]
+    pub store: StoreArguments,
+}
+
+impl RackArguments {
+    /// Opens the store, and says which rack is meant.
+    pub async fn open(&self) -> Result<(Store, Rack), ToolError> {
+        let store = self.store.open().await?;
+        let rack = match (&self.rack, &store) {
+            (Some(name), _) => Rack::new(name).ok_or(ToolError::EmptyRack)?,
+            (None, Store::Ssm(_)) => return Err(ToolError::RackNotNamed),
+            (None, Store::Folder(folder)) => only_rack(folder)?,
+        };
+        Ok((store, rack))
+    }
+}
+
+fn only_rack(folder: &Folder) -> Result<Rack, ToolError> {
+    let path = folder.path().to_owned();
+    let racks = folder.racks();
+    let mut racks = racks.map_err(|error| ToolError::of_file(&path, error))?;
+    match (racks.pop(), racks.len()) {
+        (None, _) => Err(ToolError::NoRack { path }),
+        (Some(rack), 0) => Ok(rack),
+        (Some(last), _) => {
+            let names = racks.iter().chain([&last]).map(Rack::name);
+            let names = names.collect::<Vec<_>>().join(", ");
+            Err(ToolError::SeveralRacks { path, names })
+        }
+    }
+}
+
 /// The option that sets the clock.
 #[derive(Args)]
 pub struct ClockArguments {
@@ -99,30 +137,6 @@ pub enum Store {
     Folder(Folder),
     /// SSM Parameter Store.
     Ssm(Ssm),
-}
-
-impl Store {
-    /// The rack that is meant: the one that is named, or the only one of a folder.
-    pub fn rack(&self, name: Option<&str>) -> Result<Rack, ToolError> {
-        if let Some(name) = name {
-            return Rack::new(name).ok_or(ToolError::EmptyRack);
-        }
-        let Self::Folder(folder) = self else {
-            return Err(ToolError::RackNotNamed);
-        };
-        let path = folder.path().to_owned();
-        let racks = folder.racks();
-        let mut racks = racks.map_err(|error| ToolError::of_file(&path, error))?;
-        match (racks.pop(), racks.len()) {
-            (None, _) => Err(ToolError::NoRack { path }),
-            (Some(rack), 0) => Ok(rack),
-            (Some(last), _) => {
-                let names = racks.iter().chain([&last]).map(Rack::name);
-                let names = names.collect::<Vec<_>>().join(", ");
-                Err(ToolError::SeveralRacks { path, names })
-            }
-        }
-    }
 }
 
 impl ParameterStore for Store {

@@ -91,9 +91,10 @@ pub enum CutOffs<'a> {
 }
 
 /// What was published, and who had read it.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 pub struct Published {
-    set: SetId,
+    /// The set.
+    pub set: SetId,
     tainted: BTreeSet<Part>,
     bundles: BTreeSet<ListId>,
     chains: BTreeSet<ListId>,
@@ -116,8 +117,8 @@ pub struct Moment {
     pub bundles: BTreeSet<ListId>,
     /// The chains that somebody read, with the key that belongs to it, who must still connect to everybody.
     pub chains: BTreeSet<ListId>,
-    /// A copy of what there was before the latest close.
-    pub copy: Option<Arc<Published>>,
+    /// Copies that can be put back since the first close: of what there was in the beginning, and before the latest close.
+    pub copies: Vec<Arc<Published>>,
 }
 
 impl Moment {
@@ -131,15 +132,14 @@ impl Moment {
         }
     }
 
-    /// Puts the copy back, and those who run from it; the state alone stays as it is. Gives the set that was copied, too.
-    pub fn put_back(&self, catalog: &mut Catalog) -> Option<(Self, SetId)> {
-        let copy = self.copy.as_ref()?;
+    /// Puts a copy back, and those who run from it; the state alone stays as it is.
+    pub fn put_back(&self, copy: &Published, catalog: &mut Catalog) -> Self {
         let mut next = self.clone();
         next.set = catalog.set_with_published(self.set, copy.set);
         next.tainted.clone_from(&copy.tainted);
         next.bundles.clone_from(&copy.bundles);
         next.chains.clone_from(&copy.chains);
-        Some((next, copy.set))
+        next
     }
 
     /// Somebody reads what can be read.

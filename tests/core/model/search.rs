@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::archive::{SetId, StoredValue};
 use super::catalog::Catalog;
-use super::moment::{CutOffs, Moment, Template, Wish};
+use super::moment::{CutOffs, Moment, Published, Template, Wish};
 use super::outcome::{Done, Outcome, check_spoilt_is_as_good_as_lost, summary};
 use super::reading::Reading;
 use super::step::{Event, Extent, Mishap, Step, Struck, Wait};
@@ -83,19 +83,22 @@ struct Search<'a> {
     start: &'a Start,
     reach: &'a Reach,
     renew_before: Duration,
+    first: Arc<Published>,
     known: Mutex<Known>,
 }
 
 /// Looks at everything that so many steps lead to, and at the event after that.
 pub fn search(start: &Start, reach: &Reach) -> Findings {
     let spec = make_change(&Value::Null, &start.properties);
-    let search = Search {
+    let mut search = Search {
         start,
         reach,
         renew_before: spec.properties.renew_before,
+        first: Arc::default(),
         known: Mutex::default(),
     };
     let first = search.first_moment();
+    search.first = Arc::new(first.published());
     let mut seen: HashMap<Moment, usize> = HashMap::from([(first.clone(), 0)]);
     let mut nodes = vec![Node {
         moment: first,
@@ -147,7 +150,7 @@ impl Search<'_> {
             template: Template::default(),
             bundles: BTreeSet::new(),
             chains: BTreeSet::new(),
-            copy: None,
+            copies: Vec::new(),
         };
         moment.read(&self.reading(set), &mut self.known().catalog);
         moment
@@ -239,13 +242,13 @@ impl Search<'_> {
                 reached.push((next, Step::Wait(*wait)));
             }
         }
-        let put_back = moment.put_back(&mut self.known().catalog);
-        if let Some((mut next, copied)) = put_back {
-            let (then, seen) = (self.reading(copied), self.reading(next.set));
+        for (generation, copy) in moment.copies.iter().enumerate() {
+            let mut next = moment.put_back(copy, &mut self.known().catalog);
+            let (then, seen) = (self.reading(copy.set), self.reading(next.set));
             let catalog = &mut self.known().catalog;
             next.forget_untraceable(&then, moment.now, &seen, catalog);
             next.forget_expired(catalog);
-            reached.push((next, Step::PutBack));
+            reached.push((next, Step::PutBack { generation }));
         }
         for (next, step) in reached {
             self.check(next, from, *step, "what happened");
@@ -300,8 +303,8 @@ impl Search<'_> {
             }
             if is_whole || writes >= self.reach.first_crash {
                 let mut moment = next.clone();
-                if is_whole && copy.is_some() {
-                    moment.copy.clone_from(&copy);
+                if let Some(copy) = copy.as_ref().filter(|_| is_whole) {
+                    moment.copies = vec![Arc::clone(&self.first), Arc::clone(copy)];
                 }
                 moment.template.failed = !is_whole && event != Event::NoOp;
                 reached.push((moment, step));

@@ -19,8 +19,11 @@ pub enum Step {
     Mishap(Mishap),
     /// Time passes.
     Wait(Wait),
-    /// The published values of before the latest close are put back, and what ran then runs again.
-    PutBack,
+    /// The published values of an earlier generation are put back, and what ran then runs again.
+    PutBack {
+        /// 0 is the first one.
+        generation: usize,
+    },
     /// CloudFormation sends an Update.
     Event(Event, Extent),
 }
@@ -227,7 +230,7 @@ impl fmt::Display for Step {
             Self::Mishap(Mishap::Damaged(part, damage)) => write!(f, "{damage:?}({part:?})"),
             Self::Mishap(mishap) => write!(f, "{mishap:?}"),
             Self::Wait(wait) => write!(f, "{wait:?}"),
-            Self::PutBack => f.write_str("PutBack"),
+            Self::PutBack { generation } => write!(f, "PutBack({generation})"),
             Self::Event(event, Extent::Whole) => write!(f, "{event:?}"),
             Self::Event(event, Extent::CrashAfter(writes)) => {
                 write!(f, "{event:?} that crashes after write {writes}")

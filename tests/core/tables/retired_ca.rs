@@ -248,6 +248,28 @@ fn make_restored() -> (StoredSet, StoredSet) {
 }
 
 #[test]
+fn a_set_that_is_put_back_over_a_later_rotation_is_rotated_under_its_own_ca() {
+    let (before, _) = make_restored();
+    let mut stored = make_rotated(before.clone(), &["a"]);
+    effect(&make_close(&stored.clone(), 1), &mut stored, NOW);
+    let old = retired(&before, 0);
+    let mut token = old.clone();
+    token["RotationToken"] = "b".into();
+    effect(&make_change(&old, &token), &mut stored, NOW);
+    put_back(&mut stored, &before);
+
+    check_kept(&make_update(&token), &stored, NOW);
+    let mut next = token.clone();
+    next["RotationToken"] = "c".into();
+    let found = effect(&make_change(&token, &next), &mut stored, NOW);
+    assert_eq!(
+        (found.action, found.cut_off),
+        (Action::Rotate, CutOff::Nobody)
+    );
+    check_all_connect(&[&before, &stored], NOW);
+}
+
+#[test]
 fn an_open_rotation_that_is_put_back_after_its_close_stays_open_and_cuts_nobody_off() {
     let before = make_own(KeyAlgorithm::EcdsaP256);
     let rotated = make_rotated(before.clone(), &["a"]);

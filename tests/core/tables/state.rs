@@ -5,7 +5,7 @@ use docker_tls_certgen::plan::{Action, CutOff, Refusal};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredSet};
 use docker_tls_certgen::set::rack::Part;
-use docker_tls_certgen::set::state::{Owner, State};
+use docker_tls_certgen::set::state::{AnchorRecord, Owner, State};
 use serde_json::{Value, json};
 
 use super::{check_all_connect, effect, make_plain, make_rotated, make_token};
@@ -72,9 +72,8 @@ fn a_missing_or_spoilt_state_is_written_anew_with_the_next_change_and_keeps_the_
             (Action::Reissue, CutOff::Nobody)
         );
         assert!(state(&stored).is_owned_by(&Owner::former()));
-        let anchor = state(&stored)
-            .anchor()
-            .and_then(docker_tls_certgen::set::state::AnchorRecord::certificate);
+        let state = state(&stored);
+        let anchor = state.anchor().and_then(AnchorRecord::certificate);
         assert_eq!(
             anchor.map(|ca| ca.fingerprint()),
             Some(super::fingerprint(&before, 0))
