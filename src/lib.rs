@@ -12,12 +12,12 @@
 //!     cloudformation::properties  parsed, every error naming property, value and expectation
 //!     function::generator   reads the set; while there is something to do: claims, reads again, writes in order
 //!       set::decoded          the parameters decoded                      ┐
-//!       plan::assessment      current CA, anchor, retired CAs              │
+//!       plan::assessment      current CA, anchor, retired CAs             │
 //!       plan::planner         what the event's word and token mean        │ the pure core:
 //!         plan::decision      what changes, why, who is cut off           │ no clock, no store,
 //!         plan::recording     what the state remembers of it              │ no network
-//!       plan::issuance        what is issued                              │
-//!       plan::publication     what is written, in which order             ┘
+//!       plan::publication     what is written, and that the next event    │
+//!         plan::issuance      keeps it; what is issued for that           ┘
 //!     function::getter      reads one published parameter
 //!   cloudformation::response      the body, at most 4096 bytes
 //!   function::delivery      put to the URL, byte for byte, until it is taken

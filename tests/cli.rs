@@ -211,7 +211,7 @@ fn a_plain_key_is_warned_of_by_inspect_and_by_invoke() {
     let event = event_path("create.json");
     let create = ["invoke", &event, "--set", "KeyParameterType=String"];
     let (out, _) = desk.check(&create, 0);
-    let warnings = |text: &str| text.matches("is a String").count();
+    let warnings = |text: &str| text.matches("is a plain String").count();
     assert_eq!(warnings(&out), 2, "{out}");
     let (out, _) = desk.check(&["inspect"], 0);
     assert_eq!(warnings(&out), 2, "{out}");
@@ -239,7 +239,7 @@ fn the_store_neither_reads_nor_writes_through_a_symbolic_link() {
     symlink(&elsewhere, &parameter).expect("a link");
     let before = fs::read(&elsewhere).expect("the file elsewhere");
     let (out, _) = desk.check_invoke("update.json", 1);
-    assert!(out.contains("not a plain file"), "{out}");
+    assert!(out.contains("not a regular file"), "{out}");
     assert_eq!(fs::read(&elsewhere).expect("the file elsewhere"), before);
 }
 

@@ -115,6 +115,27 @@ fn run(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn every_table_has_a_header_of_as_many_columns() {
+    let columns = |line: &str| line.matches('|').count();
+    for text in [README, ROTATION] {
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, rule) in lines.iter().enumerate() {
+            if rule.starts_with("|---|") {
+                assert_eq!(columns(lines[index - 1]), columns(rule), "{index}: {rule}");
+                assert_eq!(lines[index - 2], "", "{index}: {rule}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_of_events_is_one_that_the_tests_know() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let files = fs::read_dir(folder).expect("the folder").count();
+    assert_eq!(files, EVENTS.len());
+}
+
+#[test]
 fn every_transcript_shows_what_the_tool_prints() {
     let steps = read_steps(README);
     assert!(steps.len() >= 5, "the README has {} steps", steps.len());

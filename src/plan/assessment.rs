@@ -103,7 +103,7 @@ impl Assessment {
         self.current.as_ref().and(self.anchors.first())
     }
 
-    /// The CA that an earlier event began to retire, and did not come to an end with.
+    /// The CA that an earlier event began to retire, and did not finish.
     pub(crate) fn closing(&self) -> Option<&CaCertificate> {
         let state = self.found.state.as_ref().ok()?;
         let mut retired = self.retired.iter();

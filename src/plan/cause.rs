@@ -73,7 +73,7 @@ pub enum Cause {
     },
     /// A `RotationToken` that was not seen before.
     NewToken,
-    /// `RetiredCA` names the previous CA.
+    /// `RetiredCA` names the previous CA, now or in an earlier event that did not finish.
     Retired {
         /// The previous CA.
         authority: Fingerprint,

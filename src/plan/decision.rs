@@ -259,7 +259,7 @@ impl Case<'_> {
         self.pair_causes.is_empty() && self.assessment.leads_to(self.anchor.as_ref())
     }
 
-    /// Whether a CA can be trusted on that nothing which is published leads to: by its date and by the operator's word.
+    /// Whether a CA is trusted by its date and by the operator's word, whatever leads to it.
     fn is_live(&self, authority: &CaCertificate) -> bool {
         !authority.is_expired(self.now) && !self.state.has_retired(&authority.fingerprint())
     }
@@ -379,7 +379,7 @@ impl Case<'_> {
         causes.extend(lacking.map(|authority| Cause::BundleLacks {
             authority: authority.fingerprint(),
         }));
-        // One that only the chain of before leads to is in use no more.
+        // A listed CA that only the old chain leads to is no longer in use.
         let loses_its_use = |authority: &CaCertificate| {
             pair.changes_path()
                 && self.state.has_retired(&authority.fingerprint())

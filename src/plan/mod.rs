@@ -33,9 +33,9 @@ pub enum Action {
     Keep,
     /// Only the state is written.
     Record,
-    /// The same certificates are written again, in order.
+    /// What is published is written again with the same CA, end-entity certificate and keys.
     Repair,
-    /// A new end-entity certificate from the current CA, whose two values stay as they are.
+    /// A new end-entity certificate from the current CA.
     Reissue,
     /// The open rotation ends: the previous CA is no longer trusted.
     Close,
@@ -57,7 +57,7 @@ impl Action {
         match self {
             Self::Keep => "unchanged",
             Self::Record => "recorded in the state; certificates and keys unchanged",
-            Self::Repair => "rewrote the published text; certificates and keys unchanged",
+            Self::Repair => "rewrote what is published; same CA, same certificate, same keys",
             Self::Reissue => "reissued the certificate from the same CA",
             Self::Close => "closed the rotation: the previous CA is no longer trusted",
             Self::ReissueCa => "reissued the CA certificate for the same key and name",
@@ -148,7 +148,7 @@ impl Plan {
 
     /// Whether the state is all that is written.
     pub(crate) fn writes_only_state(&self) -> bool {
-        !self.writes_bundle && self.pair.is_keep()
+        !self.writes_bundle && matches!(self.pair, PairPlan::Keep)
     }
 
     /// The previous CA, if a rotation is open afterwards.
@@ -232,10 +232,6 @@ pub(crate) enum PairPlan {
 }
 
 impl PairPlan {
-    pub(crate) const fn is_keep(&self) -> bool {
-        matches!(self, Self::Keep)
-    }
-
     /// Whether the chain may lead to other CAs than before.
     pub(crate) const fn changes_path(&self) -> bool {
         matches!(self, Self::Rewrite { .. } | Self::Issue { .. })

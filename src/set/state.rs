@@ -29,8 +29,8 @@ pub const MAX_LEFT: usize = 4;
 const TOKEN_HASH_BYTES: usize = 6;
 /// Bytes of an owner's hash that are kept.
 const OWNER_HASH_BYTES: usize = 12;
-/// Bytes of a retired CA's fingerprint that are kept.
-const RETIRED_BYTES: usize = 8;
+/// Bytes of a CA's fingerprint that are kept.
+const FINGERPRINT_BYTES: usize = 8;
 
 /// Who uses a set: a hash of a stack's id and a logical id, or [`Owner::former`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,14 +64,14 @@ impl TokenHash {
     }
 }
 
-/// The first bytes of a retired CA's fingerprint.
+/// The first bytes of a CA's fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-struct RetiredCa(String);
+struct ShortFingerprint(String);
 
-impl From<&Fingerprint> for RetiredCa {
+impl From<&Fingerprint> for ShortFingerprint {
     fn from(fingerprint: &Fingerprint) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(&fingerprint.as_bytes()[..RETIRED_BYTES]))
+        Self(URL_SAFE_NO_PAD.encode(&fingerprint.as_bytes()[..FINGERPRINT_BYTES]))
     }
 }
 
@@ -95,13 +95,13 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<TokenHash>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    retired: Vec<RetiredCa>,
+    retired: Vec<ShortFingerprint>,
     /// A token that is being obeyed: it counts as seen once the published leaf was issued by the CA made for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pending: Option<Pending>,
     /// The CA that is being retired, until all is written that this takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    closing: Option<RetiredCa>,
+    closing: Option<ShortFingerprint>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     anchor: Option<AnchorRecord>,
     #[serde(flatten)]
@@ -112,7 +112,7 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Pending {
     token: TokenHash,
-    ca: RetiredCa,
+    ca: ShortFingerprint,
 }
 
 /// The anchor: the CA that everything published since the last close trusts and leads to.
@@ -253,7 +253,7 @@ impl State {
     pub fn worst_case_chars(&self) -> usize {
         let mut worst = self.clone();
         let token = TokenHash::new("");
-        let retired = RetiredCa(URL_SAFE_NO_PAD.encode([0; RETIRED_BYTES]));
+        let retired = ShortFingerprint(URL_SAFE_NO_PAD.encode([0; FINGERPRINT_BYTES]));
         worst.tokens = vec![token.clone(); MAX_TOKENS];
         worst.retired = vec![retired.clone(); MAX_RETIRED];
         worst.closing = Some(retired.clone());
@@ -318,7 +318,7 @@ impl State {
 
     /// Records that a CA is being retired, or that none is.
     pub(crate) fn set_closing(&mut self, ca: Option<&Fingerprint>) {
-        self.closing = ca.map(RetiredCa::from);
+        self.closing = ca.map(ShortFingerprint::from);
     }
 
     /// Whether a CA is being retired: an event began to, and did not come to its end.
@@ -334,7 +334,7 @@ impl State {
     /// Records an anchor; as a CA in use, it is retired no more.
     pub(crate) fn record_anchor(&mut self, anchor: AnchorRecord) {
         if let Some(certificate) = anchor.certificate() {
-            let ca = RetiredCa::from(&certificate.fingerprint());
+            let ca = ShortFingerprint::from(&certificate.fingerprint());
             self.retired.retain(|retired| *retired != ca);
         }
         self.anchor = Some(anchor);

@@ -4,13 +4,11 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use docker_tls_certgen::machine::real::SystemMint;
-use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::spec::Spec;
-use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
-use docker_tls_testing::event::{make_adoption, make_change, make_update};
+use docker_tls_testing::event::{assess, make_adoption, make_change, make_update};
 use docker_tls_testing::sets::{NOW, make_deployed};
 use serde_json::json;
 
@@ -22,7 +20,7 @@ fn decode_and_decide(criterion: &mut Criterion) {
     let spec = make_update(&json!({}));
     criterion.bench_function("decode and decide, deployed RSA set", |bencher| {
         bencher.iter(|| {
-            let assessment = Assessment::of(Found::decode(black_box(&adopted)));
+            let assessment = assess(black_box(&adopted));
             let plan = planner::plan(&spec, &assessment, NOW).expect("nothing is refused");
             assert!(plan.is_keep(), "{plan}");
         });
@@ -46,7 +44,7 @@ fn rotate(criterion: &mut Criterion) {
 
 /// Reads, decides and issues; what would be stored next.
 fn carry_out(spec: &Spec, stored: &StoredSet) -> StoredSet {
-    let assessment = Assessment::of(Found::decode(stored));
+    let assessment = assess(stored);
     let plan = planner::plan(spec, &assessment, NOW).expect("nothing is refused");
     let publication = publication(&plan, spec, stored, &assessment, NOW, &mut SystemMint);
     let writes = publication.expect("everything can be issued").writes;

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::cloudformation::properties::{GetterProperties, unknown_property};
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
-use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
@@ -23,7 +22,7 @@ use time::{Duration, OffsetDateTime};
 use crate::acceptance::{Registry, Verdict, read_certificates};
 use crate::cases::cases;
 use crate::damage::text_of;
-use crate::event::{change, check_kept, make_change, sticky};
+use crate::event::{assess, change, check_kept, make_change, sticky};
 use crate::mint::FreshMint;
 use crate::store::{
     NOW, certificates, make_deployed, make_other_deployed, make_own, make_own_with, public_key,
@@ -232,7 +231,7 @@ proptest! {
     fn whatever_is_stored_gets_a_plan_or_a_refusal_and_a_published_set_is_stable(
         spec in any_spec(), stored in any_stored(), now in any_time(),
     ) {
-        let assessment = Assessment::of(Found::decode(&stored));
+        let assessment = assess(&stored);
         let plan = match planner::plan(&spec, &assessment, now) {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -254,7 +253,7 @@ proptest! {
         for write in &writes {
             write.apply(&mut after);
             // A crash here is healed by the same event.
-            let crashed = Assessment::of(Found::decode(&after));
+            let crashed = assess(&after);
             if let Ok(plan) = planner::plan(&spec, &crashed, now) {
                 let healed =
                     publication(&plan, &spec, &after, &crashed, now, &mut FreshMint);

@@ -58,6 +58,14 @@ fn effect(spec: &Spec, stored: &mut StoredSet, now: OffsetDateTime) -> Effect {
     }
 }
 
+/// Carries an event out that cuts nobody off and amounts to this action.
+#[track_caller]
+fn check_calm(spec: &Spec, stored: &mut StoredSet, now: OffsetDateTime, action: Action) -> Effect {
+    let found = effect(spec, stored, now);
+    assert_eq!((found.action, &found.cut_off), (action, &CutOff::Nobody));
+    found
+}
+
 /// A set on which rotations with these tokens were carried out, one after the other.
 #[track_caller]
 fn make_rotated(mut stored: StoredSet, tokens: &[&str]) -> StoredSet {
@@ -65,11 +73,7 @@ fn make_rotated(mut stored: StoredSet, tokens: &[&str]) -> StoredSet {
     for token in tokens {
         let new = json!({ "RotationToken": token });
         let spec = crate::event::make_change(&old, &new);
-        let found = effect(&spec, &mut stored, NOW);
-        assert_eq!(
-            (found.action, found.cut_off),
-            (Action::Rotate, CutOff::Nobody)
-        );
+        check_calm(&spec, &mut stored, NOW, Action::Rotate);
         old = new;
     }
     stored

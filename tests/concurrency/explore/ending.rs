@@ -120,7 +120,7 @@ impl Explorer<'_> {
 /// Who died in the middle of a rotation left a pair that does not match its key, or its CA, until the next event.
 fn is_excused(response: &Response) -> bool {
     let reason = response.reason().unwrap_or_default();
-    reason.contains("do not match") || reason.contains("was not issued by the current CA")
+    reason.contains("have not matched") || reason.contains("was not issued by the current CA")
 }
 
 /// Whether an event is about a set that its resource goes on using.

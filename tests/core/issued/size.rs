@@ -1,17 +1,15 @@
 //! What is issued fits: 4096 characters in a parameter, 4096 bytes in a response.
 
-use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::Spec;
-use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{MAX_VALUE_CHARS, StoredSet};
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::State;
 use serde_json::{Value, json};
 
 use super::families;
-use crate::event::{carry_out, make_adoption, make_change, make_owner, make_update};
+use crate::event::{assess, carry_out, make_adoption, make_change, make_owner, make_update};
 use crate::mint::FreshMint;
 use crate::store::{NOW, make_deployed, make_own_with, value};
 
@@ -58,7 +56,7 @@ fn a_state_with_all_lists_full_and_an_rsa_anchor_fits_its_parameter() {
     for number in 0..=20 {
         template = change(&template, "RotationToken", number.into(), &mut stored);
         if number < 20 {
-            let assessment = Assessment::of(Found::decode(&stored));
+            let assessment = assess(&stored);
             let previous = assessment.previous_ca();
             let previous = previous.expect("a rotation is open").fingerprint();
             template = change(
@@ -92,7 +90,7 @@ fn too_many_names_are_an_error_before_anything_is_written() {
     let name = |number| format!("host-{number:03}.a-rather-long-domain.example");
     let names: Vec<String> = (0..60).map(name).collect();
     let stored = make_own_with(&json!({}));
-    let assessment = Assessment::of(Found::decode(&stored));
+    let assessment = assess(&stored);
     let spec = make_update(&json!({ "SubjectAlternativeNames": names }));
     let plan = planner::plan(&spec, &assessment, NOW).expect("names are no reason to refuse");
     let error = publication(&plan, &spec, &stored, &assessment, NOW, &mut FreshMint);
@@ -120,7 +118,7 @@ fn too_many_owners_are_an_error_before_anything_is_written() {
             owner: make_owner(&format!("Owner{number}")),
             ..make_adoption(&json!({}))
         };
-        let assessment = Assessment::of(Found::decode(&stored));
+        let assessment = assess(&stored);
         let plan = planner::plan(&spec, &assessment, NOW).expect("owners are no reason to refuse");
         match publication(&plan, &spec, &stored, &assessment, NOW, &mut FreshMint) {
             Ok(publication) => publication

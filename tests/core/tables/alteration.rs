@@ -16,7 +16,9 @@ use docker_tls_certgen::set::rack::Part;
 use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::json;
 
-use super::{check_accepts, check_all_connect, check_refuses, effect, make_plain, make_rotated};
+use super::{
+    check_accepts, check_all_connect, check_calm, check_refuses, effect, make_plain, make_rotated,
+};
 use crate::damage::{Damage, join_blocks, text_of};
 use crate::event::make_change;
 use crate::store::{
@@ -94,11 +96,7 @@ fn where_the_state_is_lost_too_the_stored_cross_certificate_stays_behind_the_lea
         if is_joined {
             join_blocks(&mut stored, Part::Cert);
         }
-        let found = effect(&make_plain(), &mut stored, NOW);
-        assert_eq!(
-            (found.action, found.cut_off),
-            (Action::ReissueCa, CutOff::Nobody)
-        );
+        check_calm(&make_plain(), &mut stored, NOW, Action::ReissueCa);
         assert_eq!(value(&stored, Part::Cert), value(&healthy, Part::Cert));
         check_all_connect(&[&before, &healthy, &stored], NOW);
     }
@@ -141,11 +139,7 @@ fn a_close_takes_an_altered_previous_ca_away() {
     let old = json!({ "RotationToken": "a" });
     let word = json!({ "RotationToken": "a", "RetiredCA": previous.to_string() });
     let mut stored = make_altered(&healthy, 1);
-    let found = effect(&make_change(&old, &word), &mut stored, NOW);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Close, CutOff::Nobody)
-    );
+    check_calm(&make_change(&old, &word), &mut stored, NOW, Action::Close);
     assert_eq!(certificates(&stored, Part::CaCert).len(), 1);
     check_all_connect(&[&healthy, &stored], NOW);
 }

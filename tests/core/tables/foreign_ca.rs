@@ -5,7 +5,6 @@ use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
-use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::inspection::Inspection;
 use docker_tls_certgen::plan::{Action, CutOff};
@@ -15,8 +14,8 @@ use docker_tls_certgen::set::rack::Part;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use time::Duration;
 
-use super::{check_all_connect, check_refuses, effect, make_plain, make_rotated};
-use crate::event::check_kept;
+use super::{check_all_connect, check_calm, check_refuses, effect, make_plain, make_rotated};
+use crate::event::{assess, check_kept};
 use crate::mint::{FreshMint, pool_key};
 use crate::store::{NOW, kept, make_own, set_value};
 
@@ -110,11 +109,7 @@ fn an_intermediate_ca_whose_key_is_lost_is_trusted_on() {
         let before = make_intermediate(style);
         let mut stored = before.clone();
         stored.remove(&Part::CaKey);
-        let found = effect(&make_plain(), &mut stored, NOW);
-        assert_eq!(
-            (found.action, found.cut_off),
-            (Action::Introduce, CutOff::Nobody)
-        );
+        check_calm(&make_plain(), &mut stored, NOW, Action::Introduce);
         check_all_connect(&[&before, &stored], NOW);
     }
 }
@@ -156,7 +151,7 @@ fn beside_one_that_was_made_again_the_attributes_show_the_ca_certificate_that_is
     assert!(bundle[1].not_after() > bundle[0].not_after());
     set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
     check_kept(&make_plain(), &stored, NOW);
-    let assessment = Assessment::of(Found::decode(&stored));
+    let assessment = assess(&stored);
     let shown = assessment.current_ca_certificate();
     assert_eq!(shown, Some(&bundle[0]));
     let inspection = Inspection::of(&make_plain(), &stored, NOW);

@@ -3,20 +3,18 @@
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
-use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::{Action, CutOff};
-use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 use time::Duration;
 
 use super::{
-    check_accepts, check_all_connect, check_refuses, current_ca, effect, fingerprint, make_plain,
-    make_rotated, make_token,
+    check_accepts, check_all_connect, check_calm, check_refuses, current_ca, effect, fingerprint,
+    make_plain, make_rotated, make_token,
 };
-use crate::event::{carry_out, check_kept, make_change, written};
+use crate::event::{assess, carry_out, check_kept, make_change, written};
 use crate::mint::FreshMint;
 use crate::store::{
     NOW, certificates, make_deployed, make_own, make_own_with, public_key, set_value,
@@ -132,7 +130,7 @@ fn without_a_state_the_anchor_is_the_ca_of_the_bundle_that_the_chain_leads_to() 
     let before = make_deployed();
     let mut stored = make_rotated(before.clone(), &["a"]);
     stored.remove(&Part::State);
-    let assessment = Assessment::of(Found::decode(&stored));
+    let assessment = assess(&stored);
     let previous = assessment.previous_ca();
     assert_eq!(
         previous.map(|ca| ca.fingerprint()),
@@ -151,11 +149,7 @@ fn without_the_anchors_key_a_new_ca_is_introduced_and_the_pair_stays() {
         &json!({ "RotationToken": "a" }),
         &json!({ "RotationToken": "b" }),
     );
-    let found = effect(&spec, &mut stored, NOW);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Introduce, CutOff::Nobody)
-    );
+    let found = check_calm(&spec, &mut stored, NOW, Action::Introduce);
     assert_eq!(found.causes, [Cause::NewToken]);
     assert_eq!(found.kept, [Part::Cert, Part::Key]);
     assert_eq!(certificates(&stored, Part::CaCert)[1], current_ca(&before));
@@ -195,10 +189,11 @@ fn when_the_anchor_has_expired_the_current_ca_becomes_the_anchor_of_the_next_rot
     let mut with_token = long.clone();
     with_token["RotationToken"] = "b".into();
     let later = anchor.not_after() + Duration::days(1);
-    let found = effect(&make_change(&long, &with_token), &mut stored, later);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Rotate, CutOff::Nobody)
+    check_calm(
+        &make_change(&long, &with_token),
+        &mut stored,
+        later,
+        Action::Rotate,
     );
     assert_eq!(certificates(&stored, Part::CaCert)[1], second);
     check_all_connect(&[&rotated, &stored], later);

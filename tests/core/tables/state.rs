@@ -1,14 +1,14 @@
 //! The state: missing, spoilt or of another version, and the owners that it lists.
 
 use docker_tls_certgen::plan::spec::Spec;
-use docker_tls_certgen::plan::{Action, CutOff, Refusal};
+use docker_tls_certgen::plan::{Action, Refusal};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredSet};
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::{AnchorRecord, Owner, State};
 use serde_json::{Value, json};
 
-use super::{check_all_connect, effect, make_plain, make_rotated, make_token};
+use super::{check_all_connect, check_calm, effect, make_plain, make_rotated, make_token};
 use crate::event::{carry_out, check_kept, make_adoption, make_owner, make_update, plan};
 use crate::mint::FreshMint;
 use crate::store::{NOW, make_deployed, set_value, value};
@@ -66,11 +66,7 @@ fn a_missing_or_spoilt_state_is_written_anew_with_the_next_change_and_keeps_the_
         }
         stored.remove(&Part::Key);
         // The cross-certificate in the chain serves on.
-        let found = effect(&make_plain(), &mut stored, NOW);
-        assert_eq!(
-            (found.action, found.cut_off),
-            (Action::Reissue, CutOff::Nobody)
-        );
+        check_calm(&make_plain(), &mut stored, NOW, Action::Reissue);
         assert!(state(&stored).is_owned_by(&Owner::former()));
         let state = state(&stored);
         let anchor = state.anchor().and_then(AnchorRecord::certificate);
@@ -113,19 +109,16 @@ fn a_state_of_a_later_version_that_cannot_be_read_is_never_overwritten() {
 fn a_create_lists_its_owner_and_on_a_set_without_a_state_the_former_one() {
     let owner = make_owner("DockerTLSCertGenerate");
     let mut fresh = StoredSet::new();
-    let found = effect(&make_adoption(&json!({})), &mut fresh, NOW);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Create, CutOff::Nobody)
-    );
+    check_calm(&make_adoption(&json!({})), &mut fresh, NOW, Action::Create);
     assert!(state(&fresh).is_owned_by(&owner));
     assert!(!state(&fresh).is_owned_by(&Owner::former()));
 
     let mut adopted = make_deployed();
-    let found = effect(&make_adoption(&json!({})), &mut adopted, NOW);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Record, CutOff::Nobody)
+    let found = check_calm(
+        &make_adoption(&json!({})),
+        &mut adopted,
+        NOW,
+        Action::Record,
     );
     assert_eq!(found.kept, Part::PUBLISHED);
     assert!(state(&adopted).is_owned_by(&owner));

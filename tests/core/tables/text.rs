@@ -9,7 +9,7 @@ use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
 
-use super::{Effect, check_all_connect, effect, make_plain, make_rotated};
+use super::{Effect, check_all_connect, check_calm, effect, make_plain, make_rotated};
 use crate::damage::{join_blocks, text_of};
 use crate::event::{check_kept, make_change};
 use crate::openssl::run;
@@ -139,11 +139,7 @@ fn a_chain_on_one_line_whose_leaf_another_ca_issued_keeps_its_cross_certificate(
     for start in [introduced, put_back] {
         let mut stored = start.clone();
         join_blocks(&mut stored, Part::Cert);
-        let found = effect(&make_plain(), &mut stored, NOW);
-        assert_eq!(
-            (found.action, found.cut_off),
-            (Action::Repair, CutOff::Nobody)
-        );
+        check_calm(&make_plain(), &mut stored, NOW, Action::Repair);
         assert_eq!(value(&stored, Part::Cert), value(&start, Part::Cert));
     }
 }
@@ -153,11 +149,7 @@ fn an_indented_block_is_written_again_for_go_does_not_see_it() {
     let start = make_deployed();
     let mut stored = start.clone();
     rewrite(&mut stored, |text| format!("  {text}"));
-    let found = effect(&make_plain(), &mut stored, NOW);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Repair, CutOff::Nobody)
-    );
+    check_calm(&make_plain(), &mut stored, NOW, Action::Repair);
     for part in [Part::CaCert, Part::Cert] {
         assert_eq!(value(&stored, part), value(&start, part));
     }
@@ -172,11 +164,7 @@ fn garbage_between_good_blocks_is_left_out_when_the_bundle_is_written_again() {
         let mut stored = rotated.clone();
         let text = format!("{more}{}", text_of(value(&stored, Part::CaCert)));
         set_value(&mut stored, Part::CaCert, &STANDARD.encode(text));
-        let found = effect(&make_plain(), &mut stored, NOW);
-        assert_eq!(
-            (found.action, found.cut_off),
-            (Action::Repair, CutOff::Nobody)
-        );
+        check_calm(&make_plain(), &mut stored, NOW, Action::Repair);
         assert_eq!(value(&stored, Part::CaCert), value(&rotated, Part::CaCert));
     }
 }

@@ -1,19 +1,17 @@
 //! `RotationToken`: a word not seen before rotates the CA once, and no word does it twice.
 
-use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
-use docker_tls_certgen::plan::{Action, CutOff, Refusal};
-use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::plan::{Action, Refusal};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::{State, TokenHash};
 use serde_json::json;
 use time::Duration;
 
-use super::{current_ca, effect, fingerprint, make_plain, make_rotated, make_token};
-use crate::event::{check_kept, make_adoption, make_change, make_update, plan, sticky};
+use super::{check_calm, current_ca, effect, fingerprint, make_plain, make_rotated, make_token};
+use crate::event::{assess, check_kept, make_adoption, make_change, make_update, plan, sticky};
 use crate::mint::FreshMint;
 use crate::store::{NOW, make_deployed, make_own_with, value};
 
@@ -26,11 +24,7 @@ fn has_seen(stored: &StoredSet, token: &str) -> bool {
 fn a_token_that_was_not_seen_before_rotates_once() {
     let mut stored = make_deployed();
     let spec = make_token("a");
-    let found = effect(&spec, &mut stored, NOW);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Rotate, CutOff::Nobody)
-    );
+    let found = check_calm(&spec, &mut stored, NOW, Action::Rotate);
     assert_eq!(found.causes, [Cause::NewToken]);
     assert!(has_seen(&stored, "a"));
     check_kept(&spec, &stored, NOW);
@@ -79,11 +73,7 @@ fn without_a_state_a_token_that_the_template_held_before_is_recorded_and_not_obe
 fn a_token_is_satisfied_by_the_introduction_of_a_new_ca() {
     let mut stored = make_deployed();
     stored.remove(&Part::CaKey);
-    let found = effect(&make_token("a"), &mut stored, NOW);
-    assert_eq!(
-        (found.action, found.cut_off),
-        (Action::Introduce, CutOff::Nobody)
-    );
+    let found = check_calm(&make_token("a"), &mut stored, NOW, Action::Introduce);
     assert_eq!(found.kept, [Part::Cert, Part::Key]);
     assert!(has_seen(&stored, "a"));
 }
@@ -127,7 +117,7 @@ fn a_token_is_refused_while_the_open_rotations_anchor_is_within_the_renewal_wind
 fn a_token_counts_as_seen_once_the_leaf_of_the_ca_that_was_made_for_it_is_published() {
     let before = make_deployed();
     let spec = make_token("a");
-    let assessment = Assessment::of(Found::decode(&before));
+    let assessment = assess(&before);
     let plan = planner::plan(&spec, &assessment, NOW).expect("a token is obeyed");
     let publication = publication(&plan, &spec, &before, &assessment, NOW, &mut FreshMint);
     let writes = publication.expect("everything fits").writes;

@@ -17,13 +17,15 @@ fn defaults() -> serde_json::Value {
 }
 
 #[test]
-fn a_certificate_with_61_days_left_is_kept() {
-    let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator
-        .create(json!({ "ValidityDays": "61", "RenewBeforeDays": "30" }))
-        .succeeded();
-    generator.update(defaults()).succeeded().only_read();
+fn what_has_61_days_left_is_kept() {
+    for property in ["ValidityDays", "CAValidityDays"] {
+        let rig = Rig::start();
+        let mut generator = Resource::generator(&rig, "rack-1");
+        generator
+            .create(json!({ property: "61", "RenewBeforeDays": "30" }))
+            .succeeded();
+        generator.update(defaults()).succeeded().only_read();
+    }
 }
 
 #[test]
@@ -44,16 +46,6 @@ fn a_certificate_with_59_days_left_is_reissued_for_the_same_key_from_the_same_ca
 }
 
 #[test]
-fn a_ca_with_61_days_left_is_kept() {
-    let rig = Rig::start();
-    let mut generator = Resource::generator(&rig, "rack-1");
-    generator
-        .create(json!({ "CAValidityDays": "61", "RenewBeforeDays": "30" }))
-        .succeeded();
-    generator.update(defaults()).succeeded().only_read();
-}
-
-#[test]
 fn a_ca_with_59_days_left_is_rotated_and_refuses_nobody() {
     let rig = Rig::start();
     let mut generator = Resource::generator(&rig, "rack-1");
@@ -63,9 +55,9 @@ fn a_ca_with_59_days_left_is_rotated_and_refuses_nobody() {
     let before = Set::read(&rig.ssm, "rack-1");
     let updated = generator.update(defaults()).succeeded();
     let after = Set::read(&rig.ssm, "rack-1");
-    let former = created.current_ca();
-    assert_eq!(updated.previous_ca(), former);
-    assert_ne!(updated.current_ca(), former);
+    let previous = created.current_ca();
+    assert_eq!(updated.previous_ca(), previous);
+    assert_ne!(updated.current_ca(), previous);
     check_strict(&after);
     let [old, new] = [&before, &after].map(|set| certificates(set.value(Part::CaCert)));
     assert_eq!(new[1], old[0]);

@@ -96,6 +96,7 @@ fn check_table(
 fn check_repair(part: Part, original: &Set, repaired: &Set) {
     let [old_bundle, new_bundle] =
         [original, repaired].map(|set| certificates(set.value(Part::CaCert)));
+    check_coherent(original);
     check_coherent(repaired);
     Published::of(&[original, repaired]).check_all_connect();
     match part {

@@ -56,9 +56,14 @@ pub fn make_owner(logical_id: &str) -> Owner {
     )
 }
 
+/// Where a stored set stands.
+pub fn assess(stored: &StoredSet) -> Assessment {
+    Assessment::of(Found::decode(stored))
+}
+
 /// What an event would do to a set.
 pub fn plan(spec: &Spec, stored: &StoredSet, now: OffsetDateTime) -> Result<Plan, Refusal> {
-    planner::plan(spec, &Assessment::of(Found::decode(stored)), now)
+    planner::plan(spec, &assess(stored), now)
 }
 
 /// An event that was carried out.
@@ -77,7 +82,7 @@ pub fn carry_out(
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Done {
-    let assessment = Assessment::of(Found::decode(stored));
+    let assessment = assess(stored);
     let plan = match planner::plan(spec, &assessment, now) {
         Ok(plan) => plan,
         Err(refusal) => panic!("refused: {refusal}"),

@@ -11,8 +11,10 @@ use docker_tls_certgen::pki::authority::{Mint, SERIAL_BYTES};
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 use time::{Duration, OffsetDateTime};
 
-/// When every test begins, in milliseconds since 1970: 2027-01-15T12:00:00Z, some weeks after the fixtures were made.
-pub const EPOCH: i64 = 1_800_014_400_000;
+use crate::sets::NOW;
+
+/// When every test begins, in milliseconds since 1970.
+pub const EPOCH: i64 = NOW.unix_timestamp() * 1000;
 /// The DER of an Ed25519 key (RFC 8410, section 7), but for its 32 bytes.
 const ED25519_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
