@@ -90,7 +90,7 @@ pub enum PropertyError {
 
 impl GeneratorProperties {
     /// Reads `ResourceProperties`; properties that are not known are left to [`unknown_property`].
-    pub fn parse(properties: &Value) -> Result<Self, PropertyError> {
+    pub fn parse(rack: Rack, properties: &Value) -> Result<Self, PropertyError> {
         let properties = Properties::new(properties)?;
         let ca_days = properties.days("CAValidityDays", 1, DEFAULT_VALIDITY_DAYS)?;
         let days = properties.days("ValidityDays", 1, DEFAULT_VALIDITY_DAYS)?;
@@ -104,7 +104,6 @@ impl GeneratorProperties {
                 });
             }
         }
-        let rack = properties.rack()?;
         Ok(Self {
             ca_validity: Duration::days(ca_days),
             validity: Duration::days(days),
@@ -183,10 +182,9 @@ pub struct GetterProperties {
 
 impl GetterProperties {
     /// Reads `ResourceProperties`.
-    pub fn parse(properties: &Value) -> Result<Self, PropertyError> {
+    pub fn parse(rack: Rack, properties: &Value) -> Result<Self, PropertyError> {
         const EXPECTED: &str = "the name of one of the rack's four parameters";
         let properties = Properties::new(properties)?;
-        let rack = properties.rack()?;
         let name = properties
             .text("ParameterKey")?
             .ok_or(PropertyError::Missing {

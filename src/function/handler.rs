@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::cloudformation::event::{Event, RequestType, ResourceKind};
-use crate::cloudformation::properties::{self, GetterProperties};
+use crate::cloudformation::properties::{self, GetterProperties, PropertyError};
 use crate::cloudformation::response::{self, Data, GetterData, Response};
 use crate::function::generator::{Generator, GeneratorError};
 use crate::function::getter;
@@ -130,8 +130,8 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
                 Err(error) => Ok(self.deleted(&format!("untouched: {error}"))),
             },
             (RequestType::Delete, _) => Ok(self.deleted(&"untouched: there is nothing to remove")),
-            (_, Some(ResourceKind::Generator)) => self.reconcile(request_type).await,
-            (_, Some(ResourceKind::Getter)) => self.get().await,
+            (_, Some(ResourceKind::Generator)) => self.reconcile(rack, request_type).await,
+            (_, Some(ResourceKind::Getter)) => self.get(rack).await,
             (_, None) => Err(Failure::Reason(format!(
                 "ResourceType is {:?}; expected one of {}",
                 event.resource_type,
@@ -140,7 +140,11 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         }
     }
 
-    async fn reconcile(&self, request_type: RequestType) -> Result<Success, Failure> {
+    async fn reconcile(
+        &self,
+        rack: Result<Rack, PropertyError>,
+        request_type: RequestType,
+    ) -> Result<Success, Failure> {
         let event = self.event;
         if let Some(unknown) = properties::unknown_property(&event.properties) {
             if request_type == RequestType::Create {
@@ -148,7 +152,7 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
             }
             tracing::warn!(%unknown, "ignored, so that a rollback never gets stuck");
         }
-        let properties = GeneratorProperties::parse(&event.properties);
+        let properties = rack.and_then(|rack| GeneratorProperties::parse(rack, &event.properties));
         let properties = properties.map_err(|error| Failure::of(&error))?;
         let rack = properties.rack.clone();
         if !response::generator_fits(event, &rack) {
@@ -216,8 +220,9 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         Ok(self.deleted(&removal))
     }
 
-    async fn get(&self) -> Result<Success, Failure> {
-        let properties = GetterProperties::parse(&self.event.properties);
+    async fn get(&self, rack: Result<Rack, PropertyError>) -> Result<Success, Failure> {
+        let properties =
+            rack.and_then(|rack| GetterProperties::parse(rack, &self.event.properties));
         let properties = properties.map_err(|error| Failure::of(&error))?;
         let value = getter::get(self.store, self.machine, &properties).await;
         let value = value.map_err(|error| Failure::of(&error))?;

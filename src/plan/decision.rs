@@ -381,7 +381,7 @@ impl Case<'_> {
         }));
         // A listed CA that only the old chain leads to is no longer in use.
         let loses_its_use = |authority: &CaCertificate| {
-            pair.changes_path()
+            matches!(pair, PairPlan::Rewrite { .. } | PairPlan::Issue { .. })
                 && self.state.has_retired(&authority.fingerprint())
                 && authority != current
                 && anchor != Some(authority)

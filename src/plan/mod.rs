@@ -231,13 +231,6 @@ pub(crate) enum PairPlan {
     },
 }
 
-impl PairPlan {
-    /// Whether the chain may lead to other CAs than before.
-    pub(crate) const fn changes_path(&self) -> bool {
-        matches!(self, Self::Rewrite { .. } | Self::Issue { .. })
-    }
-}
-
 /// Where the cross-certificate comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum CrossPlan {

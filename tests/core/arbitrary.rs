@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_tls_certgen::cloudformation::properties::{GetterProperties, unknown_property};
+use docker_tls_certgen::cloudformation::properties::{GetterProperties, rack, unknown_property};
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
-use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_testing::fixtures::PROPERTIES;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -330,7 +330,9 @@ proptest! {
     ) {
         let mut properties = json!({ "Rack": "rack-1" });
         properties[property] = given.clone();
-        if let Err(error) = GeneratorProperties::parse(&properties) {
+        let parsed = rack(&properties);
+        let parsed = parsed.and_then(|rack| GeneratorProperties::parse(rack, &properties));
+        if let Err(error) = parsed {
             let text = error.to_string();
             prop_assert!(text.contains(property), "{text}");
             prop_assert!(text.contains("expected"), "{text}");
@@ -352,8 +354,10 @@ proptest! {
     ) {
         let properties: Map<String, Value> = pairs.into_iter().collect();
         for properties in [Value::Object(properties), given] {
-            let _ = GeneratorProperties::parse(&properties).map_err(|error| error.to_string());
-            let _ = GetterProperties::parse(&properties).map_err(|error| error.to_string());
+            let rack = rack(&properties).ok().or_else(|| Rack::new("rack-1"));
+            let rack = rack.expect("a name that is not empty");
+            let _ = GeneratorProperties::parse(rack.clone(), &properties).map_err(|e| e.to_string());
+            let _ = GetterProperties::parse(rack, &properties).map_err(|e| e.to_string());
             let _ = unknown_property(&properties).map(|error| error.to_string());
             OldProperties::read(&properties);
         }

@@ -9,7 +9,7 @@ use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
-use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::set::state::Owner;
 use docker_tls_testing::by_hand::machine::{Chance, ChanceMint, EPOCH, time_at};
 use docker_tls_testing::fixtures::{Deployed, deployed};
@@ -94,8 +94,9 @@ fuzz_target!(|input: Input| {
             Some((part, parameter))
         })
         .collect();
-    let found = Found::decode(&stored);
-    let mut properties = json!({ "Rack": "rack-1" });
+    let assessment = Assessment::of(Found::decode(&stored));
+    let rack = Rack::new("rack-1").expect("a name that is not empty");
+    let mut properties = json!({});
     if let Some(token) = input.token {
         properties["RotationToken"] = Value::from(token);
     }
@@ -103,7 +104,7 @@ fuzz_target!(|input: Input| {
         properties["RetiredCA"] = Value::from(previous.fingerprint().to_string());
     }
     let spec = Spec {
-        properties: GeneratorProperties::parse(&properties).expect("properties that are good"),
+        properties: GeneratorProperties::parse(rack, &properties).expect("properties that are good"),
         old: OldProperties::default(),
         occasion: if input.is_adoption {
             Occasion::Adoption

@@ -47,12 +47,11 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let (store, rack) = arguments.rack.open().await?;
     let given = arguments.properties.iter().cloned();
-    let mut properties: Map<String, Value> = given
+    let properties: Map<String, Value> = given
         .map(|(property, value)| (property, Value::from(value)))
         .collect();
-    properties.insert("Rack".to_owned(), Value::from(rack.name()));
     let spec = Spec {
-        properties: GeneratorProperties::parse(&Value::Object(properties))?,
+        properties: GeneratorProperties::parse(rack.clone(), &Value::Object(properties))?,
         old: OldProperties::default(),
         occasion: Occasion::Update,
         owner: Owner::new("", ""),

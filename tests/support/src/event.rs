@@ -9,7 +9,7 @@ use docker_tls_certgen::plan::write::Write;
 use docker_tls_certgen::plan::{Plan, Refusal};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
-use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::set::state::Owner;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -37,10 +37,9 @@ pub fn make_adoption(properties: &Value) -> Spec {
 
 #[track_caller]
 fn make_spec(old: &Value, properties: &Value, occasion: Occasion) -> Spec {
-    let mut properties = properties.clone();
-    properties["Rack"] = RACK.into();
+    let rack = Rack::new(RACK).expect("a name that is not empty");
     Spec {
-        properties: GeneratorProperties::parse(&properties).expect("the properties are good"),
+        properties: GeneratorProperties::parse(rack, properties).expect("the properties are good"),
         old: OldProperties::read(old),
         occasion,
         owner: make_owner("DockerTLSCertGenerate"),
