@@ -166,8 +166,8 @@ impl Case<'_> {
         let recorded = recorded.filter(|ca| self.is_live(ca)).and_then(signed);
         let (action, anchor, also_trusted, pair) = match (anchor, outgoing, recorded) {
             // [B, A], leaf of B, B by A: to [C, A], leaf of C, C by A.
-            (Some(anchor), _, Some((recorded, key))) if *anchor == recorded => {
-                rotated(AnchorPlan::Previous(recorded), &key)
+            (Some(anchor), _, Some((recorded, key))) if anchor.has_key_of(&recorded) => {
+                rotated(AnchorPlan::Previous(anchor.clone()), &key)
             }
             // [A], leaf of A: to [B, A], leaf of A.
             (Some(anchor), _, _) if self.pair_is_good() => {
