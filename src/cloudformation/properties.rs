@@ -5,9 +5,8 @@ use time::Duration;
 
 use crate::cloudformation::response;
 use crate::pki::alternative_name::SubjectAlternativeName;
-use crate::pki::certificate::Fingerprint;
 use crate::pki::private_key::KeyAlgorithm;
-use crate::plan::spec::{GeneratorProperties, OldProperties};
+use crate::plan::spec::{GeneratorProperties, OldProperties, RetirementWord};
 use crate::set::parameter::ParameterType;
 use crate::set::rack::{Part, Rack};
 use crate::set::state::TokenHash;
@@ -116,7 +115,7 @@ impl GeneratorProperties {
             rotation_token: properties
                 .text("RotationToken")?
                 .map(|token| TokenHash::new(&token)),
-            retired_ca: properties.fingerprint("RetiredCA")?,
+            retired_ca: properties.retirement_word("RetiredCA")?,
             key_parameter_type: properties.one_of(
                 "KeyParameterType",
                 &[
@@ -156,7 +155,7 @@ impl OldProperties {
         Self {
             rack: properties.rack().ok(),
             rotation_token: token.map(|token| TokenHash::new(&token)),
-            retired_ca: properties.fingerprint("RetiredCA").ok().flatten(),
+            retired_ca: properties.retirement_word("RetiredCA").ok().flatten(),
         }
     }
 }
@@ -284,12 +283,16 @@ impl<'a> Properties<'a> {
         })
     }
 
-    fn fingerprint(&self, property: &'static str) -> Result<Option<Fingerprint>, PropertyError> {
+    fn retirement_word(
+        &self,
+        property: &'static str,
+    ) -> Result<Option<RetirementWord>, PropertyError> {
         let Some(text) = self.text(property)? else {
             return Ok(None);
         };
-        let expected = "a CA certificate's SHA-256 fingerprint, 64 hex digits";
-        Fingerprint::parse(&text)
+        let expected = "a CA certificate's SHA-256 fingerprint, 64 hex digits, or two different ones as \
+                        previous/current";
+        RetirementWord::parse(&text)
             .map(Some)
             .ok_or_else(|| unusable(property, &Value::from(text), expected))
     }

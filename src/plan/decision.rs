@@ -7,7 +7,7 @@ use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::{Anchor, Assessment, CurrentCa};
 use crate::plan::cause::Cause;
-use crate::plan::spec::{Occasion, Spec};
+use crate::plan::spec::{Occasion, RetirementWord, Spec};
 use crate::plan::{
     Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
 };
@@ -68,8 +68,10 @@ impl Case<'_> {
     pub(crate) fn refuse_retiring_the_current_ca(&self) -> Result<(), Refusal> {
         let current = self.assessment.current_ca_certificate();
         let current = current.map(|ca| ca.fingerprint());
-        let given = self.spec.properties.retired_ca;
-        match current.filter(|_| current == given && given != self.spec.old.retired_ca) {
+        let retired = |word: Option<RetirementWord>| word.map(|word| word.retired);
+        let given = retired(self.spec.properties.retired_ca);
+        let is_new = given != retired(self.spec.old.retired_ca);
+        match current.filter(|_| current == given && is_new) {
             Some(current) => Err(Refusal::RetiresCurrentCa { current }),
             None => Ok(()),
         }

@@ -89,11 +89,12 @@ fn close(
     state: &mut State,
 ) -> Result<Option<CaCertificate>, Refusal> {
     let begun = assessment.closing().cloned();
-    let (Some(given), Some(anchor)) = (spec.properties.retired_ca, assessment.previous_ca()) else {
+    let (Some(word), Some(anchor)) = (spec.properties.retired_ca, assessment.previous_ca()) else {
         return Ok(begun);
     };
+    let given = word.retired;
     let previous = anchor.fingerprint();
-    if spec.old.retired_ca == Some(given) {
+    if spec.old.retired_ca.is_some_and(|old| old.retired == given) {
         // The word was given by an earlier update. It is obeyed already, or it came before this rotation.
         return Ok(begun);
     }

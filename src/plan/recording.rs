@@ -43,8 +43,8 @@ pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Resul
         // A word that names nothing stored must stand in the way neither of the next rotation nor of a rollback.
         let words = [spec.old.retired_ca, spec.properties.retired_ca];
         for word in words.into_iter().flatten() {
-            if !case.assessment.knows(&word) {
-                state.retire(&word);
+            if !case.assessment.knows(&word.retired) {
+                state.retire(&word.retired);
             }
         }
         if plan.action == Action::Keep {

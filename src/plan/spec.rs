@@ -1,5 +1,6 @@
 //! What an event asks for.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use time::{Duration, OffsetDateTime};
@@ -98,7 +99,7 @@ pub struct GeneratorProperties {
     /// `RotationToken`, hashed.
     pub rotation_token: Option<TokenHash>,
     /// `RetiredCA`.
-    pub retired_ca: Option<Fingerprint>,
+    pub retired_ca: Option<RetirementWord>,
     /// `KeyParameterType`: for key parameters that do not exist yet.
     pub key_parameter_type: ParameterType,
     /// How many bytes of a value a getter's response has room for with this rack's name.
@@ -114,6 +115,80 @@ pub struct OldProperties {
     pub rack: Option<Rack>,
     /// The token that the template held before.
     pub rotation_token: Option<TokenHash>,
-    /// The retired CA that the template held before.
-    pub retired_ca: Option<Fingerprint>,
+    /// The `RetiredCA` that the template held before.
+    pub retired_ca: Option<RetirementWord>,
+}
+
+/// What `RetiredCA` says: `X/Y`, retire the CA X and stay with the CA Y; or `X` alone, which names half of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetirementWord {
+    /// The CA that is to be trusted no more.
+    pub retired: Fingerprint,
+    /// The CA that is to stay; none where the word names only the retired one.
+    pub staying: Option<Fingerprint>,
+}
+
+impl RetirementWord {
+    /// Reads one fingerprint, or two with a slash between them. A CA cannot both go and stay.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (retired, staying) = match text.split_once('/') {
+            Some((retired, staying)) => (retired, Some(Fingerprint::parse(staying)?)),
+            None => (text, None),
+        };
+        let retired = Fingerprint::parse(retired)?;
+        (staying != Some(retired)).then_some(Self { retired, staying })
+    }
+}
+
+impl fmt::Display for RetirementWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.staying {
+            Some(staying) => write!(f, "{}/{staying}", self.retired),
+            None => self.retired.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retirement_word_is_one_fingerprint_or_two_different_ones() {
+        let (x, y) = (
+            "ab".repeat(Fingerprint::BYTES),
+            "01".repeat(Fingerprint::BYTES),
+        );
+        let fingerprint = |text: &str| Fingerprint::parse(text).expect("64 hex digits");
+        let plain = RetirementWord {
+            retired: fingerprint(&x),
+            staying: None,
+        };
+        let both = RetirementWord {
+            staying: Some(fingerprint(&y)),
+            ..plain
+        };
+        let colons = ["AB"; Fingerprint::BYTES].join(":");
+        for (text, expected) in [
+            (x.clone(), Some(plain)),
+            (x.to_uppercase(), Some(plain)),
+            (colons.clone(), Some(plain)),
+            (format!("{x}/{y}"), Some(both)),
+            (format!(" {colons} / {y}\n"), Some(both)),
+            (format!("{x}/{x}"), None),
+            (format!("{x}/{colons}"), None),
+            (format!("{x}/"), None),
+            (format!("/{x}"), None),
+            ("/".to_owned(), None),
+            (format!("{x}/{y}/{y}"), None),
+            (format!("{x},{y}"), None),
+            (format!("{x}{y}"), None),
+            (format!("{x}/{}", &y[1..]), None),
+        ] {
+            assert_eq!(RetirementWord::parse(&text), expected, "{text:?}");
+        }
+        for (word, text) in [(plain, x.clone()), (both, format!("{x}/{y}"))] {
+            assert_eq!(word.to_string(), text);
+        }
+    }
 }

@@ -75,6 +75,10 @@ fn bad_properties() -> Vec<(Value, &'static [&'static str])> {
             &["RetiredCA", "abc", "SHA-256"],
         ),
         (
+            json!({ "RetiredCA": format!("{}/abc", "0".repeat(64)) }),
+            &["RetiredCA", "0000", "previous/current"],
+        ),
+        (
             json!({ "KeyParameterType": "StringList" }),
             &["KeyParameterType", "StringList", "SecureString"],
         ),
