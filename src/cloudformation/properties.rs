@@ -311,7 +311,9 @@ impl<'a> Properties<'a> {
             },
         };
         let mut names = Vec::new();
-        for item in items.iter().map(|item| item.trim()) {
+        // An empty CommaDelimitedList arrives as a list of one empty text.
+        let items = items.iter().map(|item| item.trim());
+        for item in items.filter(|item| !item.is_empty()) {
             let name = SubjectAlternativeName::parse(item)
                 .ok_or_else(|| unusable(PROPERTY, &Value::from(item), EXPECTED))?;
             if !names.contains(&name) {

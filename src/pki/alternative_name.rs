@@ -23,10 +23,11 @@ impl SubjectAlternativeName {
         Self::Dns(name.to_ascii_lowercase())
     }
 
-    /// Reads an IP address or a DNS name, as a person writes it.
+    /// Reads an IP address or a DNS name, as a person writes it. An IPv4 address in IPv6's form, `::ffff:10.0.0.1`, is
+    /// read as IPv4: Go looks for no other form in a certificate.
     pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(address) = text.parse() {
-            return Some(Self::Ip(address));
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(Self::Ip(address.to_canonical()));
         }
         is_dns_name(text).then(|| Self::dns(text))
     }
@@ -78,6 +79,14 @@ mod tests {
                 Some(SubjectAlternativeName::Ip(
                     std::net::Ipv6Addr::LOCALHOST.into(),
                 )),
+            ),
+            (
+                "::ffff:10.0.0.1",
+                Some(SubjectAlternativeName::Ip([10, 0, 0, 1].into())),
+            ),
+            (
+                "::FFFF:a00:1",
+                Some(SubjectAlternativeName::Ip([10, 0, 0, 1].into())),
             ),
             ("", None),
             ("a b", None),

@@ -1,5 +1,7 @@
 //! `SubjectAlternativeNames`: given and not covered, they are a reason to reissue; not given, they never are.
 
+use std::net::Ipv4Addr;
+
 use docker_tls_certgen::pki::alternative_name::SubjectAlternativeName;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
@@ -24,7 +26,13 @@ fn a_certificate_that_covers_the_names_is_kept() {
         Value::Null,
         json!(""),
         json!([]),
+        json!([""]),
+        json!(["", " "]),
+        json!(","),
+        json!(" , "),
         json!("a.example"),
+        json!("a.example,"),
+        json!(["", "a.example", ""]),
         json!("b.EXAMPLE, 10.0.0.1"),
         json!(["::1", "a.example", "b.example", "10.0.0.1"]),
     ] {
@@ -81,4 +89,24 @@ fn where_no_names_are_given_a_new_certificate_is_good_for_this_machine() {
         leaf(&stored).alternative_names(),
         names(&["localhost", "127.0.0.1"])
     );
+}
+
+#[test]
+fn an_ipv4_address_in_ipv6s_form_is_issued_as_ipv4_and_not_covered_by_the_other_form() {
+    let given = json!({ "SubjectAlternativeNames": "::ffff:10.0.0.1, 10.0.0.1" });
+    let stored = make_own_with(&given);
+    let ipv4 = SubjectAlternativeName::Ip([10, 0, 0, 1].into());
+    assert_eq!(leaf(&stored).alternative_names(), [ipv4.clone()]);
+    check_kept(&make_update(&given), &stored, NOW);
+
+    // A certificate that somebody made with the other form: Go refuses 10.0.0.1 with it.
+    let mapped = SubjectAlternativeName::Ip(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().into());
+    let mut spec = make_update(&given);
+    spec.properties.alternative_names = Some(vec![mapped.clone()]);
+    let mut stored = make_own(KeyAlgorithm::EcdsaP256);
+    effect(&spec, &mut stored, NOW);
+    assert_eq!(leaf(&stored).alternative_names(), [mapped]);
+    let found = effect(&make_update(&given), &mut stored, NOW);
+    assert_eq!(found.causes, [Cause::NameNotCovered { name: ipv4.clone() }]);
+    assert_eq!(leaf(&stored).alternative_names(), [ipv4]);
 }
