@@ -5,11 +5,16 @@
 
 use std::env;
 
+use time::format_description::well_known::Rfc3339;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt};
+
+use crate::machine::real;
 
 /// The targets of this crate's own log lines.
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
@@ -21,15 +26,27 @@ pub fn init() {
         .unwrap_or_default();
     let filter = filter(&level);
     let format = env::var("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
-    // CloudWatch has its own time stamps, and no colours.
-    let layer = fmt::layer().with_ansi(false).without_time();
+    // CloudWatch has no colours, and its own time stamps for lines of text.
+    let layer = fmt::layer().with_ansi(false);
     let layer = if format.eq_ignore_ascii_case("json") {
-        layer.json().flatten_event(true).with_filter(filter).boxed()
-    } else {
+        let layer = layer.json().flatten_event(true).with_timer(SystemTimer);
         layer.with_filter(filter).boxed()
+    } else {
+        layer.without_time().with_filter(filter).boxed()
     };
     // A second call, as tests may make it, changes nothing.
     let _ = Registry::default().with(layer).try_init();
+}
+
+/// The time of a line in JSON: RFC 3339 in UTC, with milliseconds. Lambda takes a line without it for one of level INFO,
+/// whatever level it gives, so a filter for warnings would drop them.
+struct SystemTimer;
+
+impl FormatTime for SystemTimer {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        let now = real::system_time().truncate_to_millisecond();
+        line.write_str(&now.format(&Rfc3339).map_err(|_| std::fmt::Error)?)
+    }
 }
 
 /// What is let through: `text` holds a level, or levels by target, as `RUST_LOG` does.

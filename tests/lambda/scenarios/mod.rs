@@ -13,6 +13,7 @@ mod expiry;
 mod faults;
 mod getter;
 mod harness;
+mod logging;
 mod ownership;
 mod refused_reads;
 mod repair;
