@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cloudformation::event::Event;
 use crate::cloudformation::response::Response;
-use crate::cloudformation::response_url::{ResponsePolicy, ResponseUrl};
+use crate::cloudformation::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
 use crate::function::delivery::{Courier, DeliveryError};
 use crate::function::handler::{self, Outcome, Progress, Report};
 use crate::function::logging;
@@ -28,9 +28,19 @@ const RESERVE_DIVISOR: u32 = 3;
 /// The last moment before Lambda's deadline at which a delivery is still tried.
 const DELIVERY_MARGIN: Duration = Duration::from_millis(300);
 
-/// Why an invocation is an error, so that Lambda tries the event again.
+/// Why an invocation is an error: whoever invoked the function reads it, the `Errors` metric counts it, and Lambda tries
+/// an event that was queued again.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
+    /// Nobody can be answered, so nothing was done.
+    #[error(
+        "the event has no ResponseURL, so no answer can be sent and nothing was done; expected a CloudFormation custom \
+         resource event"
+    )]
+    NoResponseUrl,
+    /// The answer may not be sent where the event asks for it, so nothing was done.
+    #[error("{0}; no answer was sent and nothing was done")]
+    ResponseUrlRefused(#[from] UrlRefusal),
     /// The response could not be delivered.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
@@ -42,6 +52,8 @@ pub enum InvocationError {
 impl From<InvocationError> for Diagnostic {
     fn from(error: InvocationError) -> Self {
         let error_type = match error {
+            InvocationError::NoResponseUrl => "NoResponseUrl",
+            InvocationError::ResponseUrlRefused(_) => "ResponseUrlRefused",
             InvocationError::Delivery(_) => "NotDelivered",
             InvocationError::NotAnswered(_) => "NotAnswered",
         };
@@ -88,25 +100,19 @@ impl Function {
     async fn serve(&self, event: LambdaEvent<Value>) -> Result<(), InvocationError> {
         let LambdaEvent { payload, context } = event;
         let deadlines = Deadlines::of(&context);
-        let Some(event) = Event::parse(payload) else {
-            tracing::error!(
-                "the event has no ResponseURL, so no answer can be sent; expected a CloudFormation \
-                 custom resource event"
-            );
-            return Ok(());
-        };
+        let not_answered =
+            |error: &InvocationError| tracing::error!(%error, "the event is not answered");
+        let event = Event::parse(payload).ok_or(InvocationError::NoResponseUrl);
+        let event = event.inspect_err(not_answered)?;
         let policy = ResponsePolicy {
             region: self.region.clone(),
             account: account(&context.invoked_function_arn),
             allowed_hosts: self.allowed_hosts.clone(),
         };
-        let url = match policy.check(&event.response_url) {
-            Ok(url) => url,
-            Err(refusal) => {
-                tracing::error!(%refusal, "the event is not answered");
-                return Ok(());
-            }
-        };
+        let url = policy.check(&event.response_url);
+        let url = url
+            .map_err(InvocationError::from)
+            .inspect_err(not_answered)?;
         if url.is_expired(real::system_time()) {
             tracing::warn!(
                 request_id = event.request_id,

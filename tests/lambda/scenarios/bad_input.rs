@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cloudformation::Resource;
 use crate::rack::Set;
-use crate::rig::Rig;
+use crate::rig::{FUNCTION_TIMEOUT, Invoke as _, Rig};
 
 /// A bad property, and what the reason must say: the property, the value, and what was expected.
 fn bad_properties() -> Vec<(Value, &'static [&'static str])> {
@@ -226,4 +226,61 @@ fn a_rack_too_long_for_a_response_is_refused_before_anything_is_written() {
         .wrote_nothing();
     generator.delete().succeeded().wrote_nothing();
     assert_eq!(rig.ssm.names(), [""; 0]);
+}
+
+/// Invokes with an event that nobody can be told about, and gives the error that the invoker reads.
+#[track_caller]
+fn check_invocation_error(rig: &Rig, event: &Value) -> Value {
+    let outcome = rig.function.invoke(FUNCTION_TIMEOUT, event);
+    let error = outcome.expect_err("nobody was answered");
+    assert_eq!(rig.ssm.take_calls().len(), 0, "{event}");
+    assert_eq!(rig.sink.targets(), [""; 0], "{event}");
+    serde_json::from_str(&error).expect("errors are JSON")
+}
+
+#[test]
+fn an_event_without_a_response_url_is_an_invocation_error_that_says_what_was_expected() {
+    let rig = Rig::start();
+    let mut event = Resource::generator(&rig, "rack-1").create_event();
+    for url in [Value::Null, json!(""), json!(7), json!({})] {
+        event["ResponseURL"] = url;
+        let error = check_invocation_error(&rig, &event);
+        assert_eq!(error["errorType"], "NoResponseUrl");
+        let message = error["errorMessage"].as_str().unwrap_or_default();
+        for mention in ["ResponseURL", "nothing was done", "custom resource event"] {
+            assert!(message.contains(mention), "no {mention} in: {message}");
+        }
+    }
+    // What the console's test button sends.
+    let hello = json!({ "key1": "value1", "key2": "value2", "key3": "value3" });
+    for event in [hello, json!("hello"), json!([]), Value::Null] {
+        let error = check_invocation_error(&rig, &event);
+        assert_eq!(error["errorType"], "NoResponseUrl", "{event}");
+    }
+}
+
+#[test]
+fn an_event_whose_response_url_is_refused_is_an_invocation_error_that_shows_no_signature() {
+    let rig = Rig::start();
+    let mut event = Resource::generator(&rig, "rack-1").create_event();
+    for (url, mention) in [
+        ("hello", "cannot be parsed"),
+        ("https://evil.example/?X-Amz-Signature=c37a", "evil.example"),
+        (
+            "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/arn%3Aaws%3Acloudformation\
+             %3Aus-east-1%3A999999999999%3Astack/a/b%7Cc%7Cd?X-Amz-Signature=c37a",
+            "999999999999",
+        ),
+    ] {
+        event["ResponseURL"] = json!(url);
+        let error = check_invocation_error(&rig, &event);
+        assert_eq!(error["errorType"], "ResponseUrlRefused");
+        let message = error["errorMessage"].as_str().unwrap_or_default();
+        for mention in [mention, "nothing was done"] {
+            assert!(message.contains(mention), "no {mention} in: {message}");
+        }
+        assert!(!error.to_string().contains("c37a"), "{error}");
+    }
+    let log = rig.function.stop();
+    assert!(!log.contains("c37a"), "{log}");
 }
