@@ -167,6 +167,7 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         let left = old.rack.clone().filter(|old| *old != rack);
         let (occasion, old) = match (request_type, &left) {
             (RequestType::Create, _) => (Occasion::Adoption, old),
+            (_, Some(_)) if self.has_id_of(&rack) => (Occasion::Return, OldProperties::default()),
             (_, Some(_)) => (Occasion::Adoption, OldProperties::default()),
             (_, None) => (Occasion::Update, old),
         };
@@ -179,9 +180,8 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         };
         let generator = self.generator(&rack, &self.progress.owns);
         let reconciled = generator.reconcile(&spec).await?;
-        // Where this event takes a move to another rack back, the resource's id is still that of its own rack. So
-        // CloudFormation never heard of the other's, and will send no Delete for it.
-        if let Some(other) = left.filter(|_| self.has_id_of(&rack)) {
+        // CloudFormation never heard of the other rack's id, and will send no Delete for it.
+        if let Some(other) = left.filter(|_| occasion == Occasion::Return) {
             self.leave(&other).await;
         }
         let id = match &event.physical_resource_id {

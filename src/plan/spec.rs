@@ -45,10 +45,10 @@ impl Spec {
         }
     }
 
-    /// Whether the event makes its resource an owner although that owner's entry has changed since it was sent.
+    /// Whether the event brings its resource to the set although that owner's entry has changed since it was sent.
     pub(crate) fn is_late_duplicate(&self, state: &Result<State, Flaw>) -> bool {
         match (self.occasion, self.sent_at, state) {
-            (Occasion::Adoption, Some(sent_at), Ok(state)) => {
+            (Occasion::Adoption | Occasion::Return, Some(sent_at), Ok(state)) => {
                 state.has_later_change(&self.owner, sent_at)
             }
             _ => false,
@@ -77,6 +77,9 @@ impl Spec {
 pub enum Occasion {
     /// A Create, or an Update that changes `Rack`: the resource becomes an owner, and its token is only recorded.
     Adoption,
+    /// An Update that takes a failed change of `Rack` back: the resource's id is still this rack's, so it is an owner
+    /// still, and no Delete of that id was sent since it became one. Its token is only recorded.
+    Return,
     /// Any other Update.
     Update,
 }

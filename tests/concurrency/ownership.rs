@@ -276,7 +276,6 @@ impl Model {
         let told = self.send(update(&live.id, &properties, &live.properties), fate);
         let Told::Success(id) = told else {
             // CloudFormation never heard of another id, so it sends no Delete for it: the next event has to do.
-            self.excuse_migrated(live.rack);
             let back = update(&live.id, &live.properties, &properties);
             assert!(matches!(self.send(back, Fate::Fine), Told::Success(id) if id == live.id));
             return;

@@ -204,13 +204,16 @@ fn any_properties() -> impl Strategy<Value = Value> {
 
 fn any_spec() -> impl Strategy<Value = Spec> {
     let sent_at = prop_oneof![Just(None), (0i64..1000).prop_map(Some)];
-    (any_properties(), any_properties(), any::<bool>(), sent_at).prop_map(
-        |(old, properties, adopts, sent_at)| Spec {
-            occasion: if adopts {
-                Occasion::Adoption
-            } else {
-                Occasion::Update
-            },
+    let occasion = select(vec![
+        Occasion::Adoption,
+        Occasion::Adoption,
+        Occasion::Return,
+        Occasion::Update,
+        Occasion::Update,
+    ]);
+    (any_properties(), any_properties(), occasion, sent_at).prop_map(
+        |(old, properties, occasion, sent_at)| Spec {
+            occasion,
             sent_at,
             ..make_change(&old, &properties)
         },

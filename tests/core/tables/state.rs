@@ -1,6 +1,6 @@
 //! The state: missing, spoilt or of another version, and the owners that it lists.
 
-use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::spec::{Occasion, Spec};
 use docker_tls_certgen::plan::{Action, Refusal};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredSet};
@@ -162,6 +162,51 @@ fn an_update_lists_nobody_who_is_not_listed() {
     effect(&make_token("a"), &mut stored, NOW);
     assert!(!state(&stored).is_owned_by(&make_owner("DockerTLSCertGenerate")));
     assert!(state(&stored).is_owned_by(&Owner::former()));
+}
+
+#[test]
+fn a_return_writes_nothing_where_its_resource_is_listed_or_is_the_former_owner() {
+    let at = |occasion, sent_at| Spec {
+        occasion,
+        sent_at: Some(sent_at),
+        ..make_adoption(&json!({ "RotationToken": "a" }))
+    };
+    let mut own = StoredSet::new();
+    effect(&at(Occasion::Adoption, 200), &mut own, NOW);
+    let mut adopted = make_deployed();
+    effect(&make_token("a"), &mut adopted, NOW);
+    for stored in [&own, &adopted] {
+        check_kept(&at(Occasion::Return, 300), stored, NOW);
+    }
+    check_kept(
+        &Spec {
+            occasion: Occasion::Return,
+            ..make_plain()
+        },
+        &make_deployed(),
+        NOW,
+    );
+    // What the set needs is done all the same, but not by a late duplicate.
+    own.remove(&Part::Cert);
+    let refusal = plan(&at(Occasion::Return, 100), &own, NOW).expect_err("it is late");
+    assert_eq!(refusal, Refusal::LateDuplicate);
+    let before = state(&own);
+    let found = effect(&at(Occasion::Return, 300), &mut own, NOW);
+    assert_eq!(found.action, Action::Reissue);
+    assert_eq!(state(&own), before);
+}
+
+#[test]
+fn a_token_that_comes_with_a_return_is_only_recorded() {
+    let back = |token: &str| Spec {
+        occasion: Occasion::Return,
+        ..make_update(&json!({ "RotationToken": token }))
+    };
+    let mut stored = StoredSet::new();
+    effect(&make_adoption(&json!({})), &mut stored, NOW);
+    let found = effect(&back("a"), &mut stored, NOW);
+    assert_eq!(found.action, Action::Record);
+    check_kept(&make_token("a"), &stored, NOW);
 }
 
 #[test]
