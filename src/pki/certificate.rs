@@ -2,25 +2,39 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
-use x509_parser::error::X509Error;
+use x509_parser::asn1_rs::{Oid, oid};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_HASH_SHA1, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSASSAPSS,
+    OID_PKCS1_SHA1WITHRSA, OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA,
+    OID_PKCS1_SHA512WITHRSA, OID_SHA1_WITH_RSA, OID_SIG_ECDSA_WITH_SHA256,
+    OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519, OID_X509_EXT_NAME_CONSTRAINTS,
+};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
+use x509_parser::signature_algorithm::RsaSsaPssParams;
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name, X509Version};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
+use crate::pki::name_constraints::NameConstraints;
 use crate::pki::undecodable::Undecodable;
 
 /// The PEM label of a certificate; Go takes no other for one.
 pub(crate) const LABEL: &str = "CERTIFICATE";
 
-/// The shortest RSA keys whose signatures aws-lc-rs checks.
-const MIN_RSA_BITS: usize = 2048;
+/// The RSA keys whose signatures aws-lc-rs checks, by their bits.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+/// The RSA keys whose signatures over SHA-1 aws-lc-rs checks, by their bits.
+const RSA_BITS_OF_SHA1: RangeInclusive<usize> = 1024..=8192;
+/// The arc of RSA's algorithms (RFC 8017, appendix C).
+const RSA: Oid<'_> = oid!(1.2.840.113549.1.1);
+/// The arc of ECDSA's signature algorithms (RFC 5758, section 3.2).
+const ECDSA: Oid<'_> = oid!(1.2.840.10045.4);
 
 /// SHA-256 of a certificate's DER; shown as lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,10 +103,11 @@ struct Contents {
     public_key: Vec<u8>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
-    /// Whether a signature by its own key can be checked here: not PSS, of which there are more kinds than are known,
-    /// nor a short RSA key.
-    has_known_algorithms: bool,
+    is_version_1: bool,
     may_sign: bool,
+    path_length: Option<u32>,
+    name_constraints: Option<NameConstraints>,
+    weakness: Option<Weakness>,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     alternative_names: Vec<SubjectAlternativeName>,
@@ -122,9 +137,11 @@ impl Certificate {
             public_key: parsed.public_key().raw.to_vec(),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
-            has_known_algorithms: parsed.signature_algorithm.algorithm != OID_PKCS1_RSASSAPSS
-                && !is_short_rsa(parsed.public_key()),
+            is_version_1: parsed.version() == X509Version::V1,
             may_sign: false,
+            path_length: None,
+            name_constraints: None,
+            weakness: Weakness::of(&parsed),
             subject_key_id: None,
             authority_key_id: None,
             alternative_names: Vec::new(),
@@ -134,7 +151,10 @@ impl Certificate {
         let (mut is_ca, mut key_cert_sign) = (false, true);
         for extension in parsed.extensions() {
             match extension.parsed_extension() {
-                ParsedExtension::BasicConstraints(constraints) => is_ca = constraints.ca,
+                ParsedExtension::BasicConstraints(constraints) => {
+                    is_ca = constraints.ca;
+                    certificate.path_length = constraints.path_len_constraint;
+                }
                 ParsedExtension::KeyUsage(usage) => key_cert_sign = usage.key_cert_sign(),
                 ParsedExtension::SubjectKeyIdentifier(id) => {
                     certificate.subject_key_id = Some(id.0.to_vec());
@@ -150,10 +170,20 @@ impl Certificate {
                         .filter_map(alternative_name)
                         .collect();
                 }
+                ParsedExtension::NameConstraints(constraints) => {
+                    certificate.name_constraints = Some(NameConstraints::new(constraints));
+                }
+                // Constraints that cannot be read are there, and what they say is not known.
+                _ if extension.oid == OID_X509_EXT_NAME_CONSTRAINTS => {
+                    certificate.name_constraints = Some(NameConstraints::default());
+                }
                 _ => {}
             }
         }
-        certificate.may_sign = is_ca && key_cert_sign;
+        // Version 1 has no extensions. Go trusts such a certificate as a root and asks it for no basic constraints
+        // (`Certificate.CheckSignatureFrom`), but not as an intermediate CA (`Certificate.isValid`).
+        let is_old_root = certificate.is_version_1 && certificate.issuer == certificate.subject;
+        certificate.may_sign = is_ca && key_cert_sign || is_old_root;
         Ok(Self(Arc::new(certificate)))
     }
 
@@ -222,31 +252,96 @@ impl Certificate {
         &self.0.alternative_names
     }
 
-    /// Whether it bears this subject's name as its issuer and a signature by this key.
+    /// Whether it is of X.509 version 1, which has no extensions.
+    pub fn is_version_1(&self) -> bool {
+        self.0.is_version_1
+    }
+
+    /// Why no daemon or client of today takes it for an end-entity certificate, whoever signed it.
+    pub fn weakness(&self) -> Option<Weakness> {
+        self.0.weakness
+    }
+
+    /// Whether it bears this subject's name as its issuer and a signature by this key that could be checked.
     ///
     /// No other rule of path validation is applied, for deployed end-entity certificates break some of them.
     pub fn is_issued_by(&self, subject: &[u8], public_key: &[u8]) -> bool {
         self.0.issuer == subject && self.is_signed_by(public_key)
     }
 
-    /// Whether it bears a signature by this key (DER of a `SubjectPublicKeyInfo`).
+    /// Whether it bears a signature by this key (DER of a `SubjectPublicKeyInfo`) that could be checked.
     pub fn is_signed_by(&self, public_key: &[u8]) -> bool {
+        self.check(public_key) == SignatureCheck::Good
+    }
+
+    fn check(&self, public_key: &[u8]) -> SignatureCheck {
         if self.0.signed_by.get().is_some_and(|key| key == public_key) {
-            return true;
+            return SignatureCheck::Good;
         }
-        let is_signed = self.0.verify(public_key).is_ok();
-        if is_signed {
+        let check = SignatureCheck::of(&self.0.der, public_key);
+        if check == SignatureCheck::Good {
             self.0.signed_by.get_or_init(|| public_key.to_vec());
         }
-        is_signed
+        check
     }
 }
 
-impl Contents {
-    fn verify(&self, public_key: &[u8]) -> Result<(), X509Error> {
-        let (_, parsed) = X509Certificate::from_der(&self.der)?;
-        let (_, key) = SubjectPublicKeyInfo::from_der(public_key)?;
-        parsed.verify_signature(Some(&key))
+/// What is known of a signature by a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SignatureCheck {
+    Good,
+    Bad,
+    /// Neither x509-parser nor aws-lc-rs can tell.
+    Unknown,
+}
+
+impl SignatureCheck {
+    fn of(der: &[u8], public_key: &[u8]) -> Self {
+        let Ok((_, parsed)) = X509Certificate::from_der(der) else {
+            return Self::Bad;
+        };
+        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(public_key) else {
+            return Self::Unknown;
+        };
+        match parsed.verify_signature(Some(&key)) {
+            Ok(()) => Self::Good,
+            // aws-lc-rs has one error for a bad signature and for a key that it does not take, so its error says less
+            // than algorithm and key do.
+            Err(_) if is_refusal_certain(&parsed.signature_algorithm.algorithm, &key) => Self::Bad,
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+/// Whether a signature that was refused is bad for certain: an algorithm that another kind of key signs with, or one
+/// that `x509_parser::verify` knows, with a key that aws-lc-rs takes.
+///
+/// Not so PSS, of which there are more kinds than are known.
+fn is_refusal_certain(algorithm: &Oid<'_>, key: &SubjectPublicKeyInfo<'_>) -> bool {
+    let key_kind = &key.algorithm.algorithm;
+    let is_one_of = |known: &[Oid<'_>]| known.contains(algorithm);
+    if algorithm.starts_with(&RSA) || *algorithm == OID_SHA1_WITH_RSA {
+        let bits = match key.parsed() {
+            Ok(PublicKey::RSA(key)) => key.key_size(),
+            _ => return !key_kind.starts_with(&RSA),
+        };
+        let takes_sha2 = RSA_BITS.contains(&bits)
+            && is_one_of(&[
+                OID_PKCS1_SHA256WITHRSA,
+                OID_PKCS1_SHA384WITHRSA,
+                OID_PKCS1_SHA512WITHRSA,
+            ]);
+        let takes_sha1 = RSA_BITS_OF_SHA1.contains(&bits)
+            && is_one_of(&[OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA]);
+        takes_sha2 || takes_sha1
+    } else if algorithm.starts_with(&ECDSA) {
+        let curve = key.algorithm.parameters.as_ref();
+        let curve = curve.and_then(|curve| curve.as_oid().ok());
+        let is_known = is_one_of(&[OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384])
+            && curve.is_some_and(|curve| [OID_EC_P256, OID_NIST_EC_P384].contains(&curve));
+        is_known || *key_kind != OID_KEY_TYPE_EC_PUBLIC_KEY
+    } else {
+        *algorithm == OID_SIG_ED25519
     }
 }
 
@@ -295,10 +390,17 @@ impl CaCertificate {
         let issuing_key = self.authority_key_id();
         let is_root = self.issuer() == self.subject()
             && (issuing_key.is_none() || issuing_key == self.subject_key_id());
-        is_root
-            && self.0.0.has_known_algorithms
-            && !self.is_signed_by(self.public_key())
-            && self.0.0.verify(self.public_key()) == Err(X509Error::SignatureVerificationError)
+        is_root && self.check(self.public_key()) == SignatureCheck::Bad
+    }
+
+    /// How many CA certificates may stand between it and an end-entity certificate; `None` where it sets no limit.
+    pub fn path_length(&self) -> Option<u32> {
+        self.0.0.path_length
+    }
+
+    /// Which names the certificates below it may be good for, if it says so.
+    pub fn name_constraints(&self) -> Option<&NameConstraints> {
+        self.0.0.name_constraints.as_ref()
     }
 
     /// Whether another certificate is of the same key.
@@ -307,8 +409,19 @@ impl CaCertificate {
     }
 
     /// Whether a certificate names this CA as its issuer and is signed by its key.
+    ///
+    /// A signature that cannot be checked here counts as good, unless the key identifiers name two keys: a set that
+    /// works is not replaced because this function's libraries know less than a daemon's.
     pub fn has_issued(&self, certificate: &Certificate) -> bool {
-        certificate.is_issued_by(self.subject(), self.public_key())
+        certificate.issuer() == self.subject()
+            && match certificate.check(self.public_key()) {
+                SignatureCheck::Good => true,
+                SignatureCheck::Bad => false,
+                SignatureCheck::Unknown => {
+                    let ids = (certificate.authority_key_id(), self.subject_key_id());
+                    !matches!(ids, (Some(named), Some(own)) if named != own)
+                }
+            }
     }
 }
 
@@ -320,9 +433,81 @@ impl std::ops::Deref for CaCertificate {
     }
 }
 
-/// Whether this is an RSA key of fewer bits than the signatures that can be checked here have.
-fn is_short_rsa(public_key: &SubjectPublicKeyInfo<'_>) -> bool {
-    matches!(public_key.parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < MIN_RSA_BITS)
+/// Why no daemon or client of today takes an end-entity certificate. Its words follow "the certificate".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// Its signature is of a kind that Go refuses.
+    #[error("bears a signature of a kind that no daemon of today accepts: {algorithm}")]
+    Signature {
+        /// What was signed with, and over which digest.
+        algorithm: &'static str,
+    },
+    /// Its serial number is negative.
+    #[error("has a negative serial number, and no daemon of today reads such a certificate")]
+    NegativeSerial,
+    /// A client does not take it for a server's.
+    #[error("is not for a server: its extended key usage lacks serverAuth")]
+    NotForServers,
+    /// A daemon does not take it for a client's.
+    #[error("is not for a client: its extended key usage lacks clientAuth")]
+    NotForClients,
+}
+
+impl Weakness {
+    fn of(certificate: &X509Certificate<'_>) -> Option<Self> {
+        if let Some(algorithm) = refused_algorithm(&certificate.signature_algorithm) {
+            return Some(Self::Signature { algorithm });
+        }
+        // `x509.ParseCertificate` refuses it since Go 1.23.
+        if certificate
+            .raw_serial()
+            .first()
+            .is_some_and(|first| first & 0x80 != 0)
+        {
+            return Some(Self::NegativeSerial);
+        }
+        // Go's `VerifyOptions.KeyUsages` is ServerAuth in a TLS client and ClientAuth in a server; an extension that
+        // is not there, or that names nothing, allows everything.
+        let usage = certificate.extended_key_usage().ok().flatten()?.value;
+        let names_nothing = !(usage.code_signing
+            || usage.email_protection
+            || usage.time_stamping
+            || usage.ocsp_signing)
+            && usage.other.is_empty();
+        match (usage.server_auth, usage.client_auth) {
+            _ if usage.any => None,
+            (true, true) => None,
+            (false, false) if names_nothing => None,
+            (false, _) => Some(Self::NotForServers),
+            (true, false) => Some(Self::NotForClients),
+        }
+    }
+}
+
+/// The name of a signature algorithm that Go's `x509.checkSignature` refuses, in a certificate that is not trusted by
+/// itself: an `InsecureAlgorithmError` for MD5 and, since Go 1.18, for SHA-1, and `ErrUnsupportedAlgorithm` for MD2 and
+/// SHA-224, which its `signatureAlgorithmDetails` lacks, and for DSA, which it has not verified since Go 1.16.
+fn refused_algorithm(algorithm: &AlgorithmIdentifier<'_>) -> Option<&'static str> {
+    let refused = [
+        (oid!(1.2.840.113549.1.1.2), "RSA over MD2"),
+        (oid!(1.2.840.113549.1.1.4), "RSA over MD5"),
+        (OID_PKCS1_SHA1WITHRSA, "RSA over SHA-1"),
+        (OID_SHA1_WITH_RSA, "RSA over SHA-1"),
+        (oid!(1.2.840.113549.1.1.14), "RSA over SHA-224"),
+        (oid!(1.2.840.10045.4.1), "ECDSA over SHA-1"),
+        (oid!(1.2.840.10045.4.3.1), "ECDSA over SHA-224"),
+        (oid!(1.2.840.10040.4.3), "DSA over SHA-1"),
+        (oid!(2.16.840.1.101.3.4.3.1), "DSA over SHA-224"),
+        (oid!(2.16.840.1.101.3.4.3.2), "DSA over SHA-256"),
+    ];
+    if algorithm.algorithm == OID_PKCS1_RSASSAPSS {
+        let parameters = algorithm.parameters.as_ref()?;
+        let parameters = RsaSsaPssParams::try_from(parameters).ok()?;
+        return (*parameters.hash_algorithm_oid() == OID_HASH_SHA1).then_some("RSA-PSS over SHA-1");
+    }
+    refused
+        .into_iter()
+        .find_map(|(refused, name)| (algorithm.algorithm == refused).then_some(name))
 }
 
 /// The common name in a name's DER, or the empty text where there is none.
