@@ -7,16 +7,17 @@ use aws_lc_rs::digest;
 use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString, UniversalString};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SanType,
-    SerialNumber, SubjectPublicKeyInfo,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ED25519,
+    PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, SigningKey, SubjectPublicKeyInfo,
 };
 use time::{Duration, OffsetDateTime};
+use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::der_parser::asn1_rs::Tag;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Name;
 
 use crate::pki::alternative_name::SubjectAlternativeName;
-use crate::pki::certificate::{CaCertificate, Certificate};
+use crate::pki::certificate::{CaCertificate, Certificate, common_name_of};
 use crate::pki::private_key::{KeyAlgorithm, PrivateKey};
 use crate::pki::timestamp::timestamp;
 
@@ -49,6 +50,11 @@ pub enum IssueError {
         /// The CA's common name.
         common_name: String,
     },
+    /// The key is one that a daemon takes and this function cannot sign with.
+    #[error(
+        "the private key is of a kind that this function cannot sign with: RSA under 2048 bits, P-224 or P-521"
+    )]
+    UnusableKey,
     /// A name that an existing certificate bears cannot be written again byte for byte.
     #[error(
         "the CA's name {common_name:?} has a form that cannot be written again; replace the set by hand"
@@ -85,19 +91,21 @@ impl LostCertificate {
 #[derive(Debug)]
 pub struct CertificateAuthority<'a> {
     certificate: CaCertificate,
-    key: &'a PrivateKey,
+    signing_key: &'a KeyPair,
 }
 
 impl<'a> CertificateAuthority<'a> {
     /// Puts a certificate and its key together.
     pub fn new(certificate: CaCertificate, key: &'a PrivateKey) -> Result<Self, IssueError> {
-        if certificate.public_key() == key.public_key() {
-            Ok(Self { certificate, key })
-        } else {
-            Err(IssueError::KeyMismatch {
+        if certificate.public_key() != key.public_key() {
+            return Err(IssueError::KeyMismatch {
                 common_name: certificate.common_name().to_owned(),
-            })
+            });
         }
+        Ok(Self {
+            certificate,
+            signing_key: signing_key(key)?,
+        })
     }
 
     /// Makes a new generation: a self-signed CA with a name of its own.
@@ -131,7 +139,7 @@ impl<'a> CertificateAuthority<'a> {
     }
 
     fn self_signed(params: &CertificateParams, key: &'a PrivateKey) -> Result<Self, IssueError> {
-        let issued = params.self_signed(key.signing_key())?;
+        let issued = params.self_signed(signing_key(key)?)?;
         Self::new(parsed_ca(issued.der())?, key)
     }
 
@@ -187,12 +195,12 @@ impl<'a> CertificateAuthority<'a> {
                 SubjectAlternativeName::Ip(address) => Ok(SanType::IpAddress(*address)),
             })
             .collect::<Result<_, _>>()?;
-        let der = self.sign(params, key.signing_key())?;
+        let der = self.sign(params, signing_key(key)?)?;
         Certificate::from_der(&der).map_err(|_| unreadable())
     }
 
-    /// Signs with this CA's key, under this CA's name, and makes sure that the name came out as it should. The key is
-    /// the CA's by construction, and what is published is verified before it is written.
+    /// Signs with this CA's key, under this CA's name. The key is the CA's by construction, and what is published is
+    /// verified before it is written.
     fn sign(
         &self,
         mut params: CertificateParams,
@@ -205,17 +213,13 @@ impl<'a> CertificateAuthority<'a> {
         params.use_authority_key_identifier_extension = key_id.is_some();
         issuer.key_identifier_method =
             KeyIdMethod::PreSpecified(key_id.unwrap_or_default().to_vec());
-        let issuer = Issuer::new(issuer, self.key.signing_key());
-        let der = params.signed_by(public_key, &issuer)?.der().to_vec();
-        let signed = Certificate::from_der(&der).map_err(|_| unreadable())?;
-        if signed.issuer() == self.certificate.subject() {
-            Ok(der)
-        } else {
-            Err(IssueError::UnwritableName {
-                common_name: self.certificate.common_name().to_owned(),
-            })
-        }
+        let issuer = Issuer::new(issuer, self.signing_key);
+        Ok(params.signed_by(public_key, &issuer)?.der().to_vec())
     }
+}
+
+fn signing_key(key: &PrivateKey) -> Result<&KeyPair, IssueError> {
+    key.signing_key().ok_or(IssueError::UnusableKey)
 }
 
 fn params(
@@ -266,39 +270,63 @@ fn name_of_generation(
 /// SHA-1 of the public key's bits (RFC 5280, section 4.2.1.2, method 1): what the deployed handler's CA certificates
 /// bear, and so what stands in the memory of running daemons.
 fn sha1_key_id(key: &PrivateKey) -> Vec<u8> {
-    let bits = key.signing_key().der_bytes();
-    digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bits)
+    digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, key.public_key_bits())
         .as_ref()
         .to_vec()
 }
 
-/// A name as rcgen writes it, from its DER, such that the same DER comes out again.
+/// Whether a name (its DER) can be written again byte for byte: rcgen can neither repeat nor combine attributes.
+pub(crate) fn is_writable_name(der: &[u8]) -> bool {
+    distinguished_name(der).is_ok()
+}
+
+/// A name as rcgen writes it, from its DER. That the same DER comes out again is proven by writing it.
 fn distinguished_name(der: &[u8]) -> Result<DistinguishedName, IssueError> {
     let (_, parsed) = X509Name::from_der(der).map_err(|_| unreadable())?;
-    let common_name = || {
-        let name = parsed.iter_common_name().next();
-        let name = name.and_then(|name| name.as_str().ok());
-        name.unwrap_or_default().to_owned()
-    };
-    let unwritable = || IssueError::UnwritableName {
-        common_name: common_name(),
-    };
+    let name = copied_name(&parsed);
+    name.filter(|name| written(name).is_some_and(|written| written == der))
+        .ok_or_else(|| IssueError::UnwritableName {
+            common_name: common_name_of(der),
+        })
+}
+
+fn copied_name(parsed: &X509Name<'_>) -> Option<DistinguishedName> {
     let mut name = DistinguishedName::new();
-    for rdn in parsed.iter_rdn() {
-        let mut attributes = rdn.iter();
-        let (Some(attribute), None) = (attributes.next(), attributes.next()) else {
-            return Err(unwritable());
-        };
-        let oid: Vec<u64> = attribute
-            .attr_type()
-            .iter()
-            .ok_or_else(unwritable)?
-            .collect();
-        let value =
-            dn_value(attribute.attr_value().tag(), attribute.as_slice()).ok_or_else(unwritable)?;
+    for attribute in parsed.iter_attributes() {
+        let oid: Vec<u64> = attribute.attr_type().iter()?.collect();
+        let value = dn_value(attribute.attr_value().tag(), attribute.as_slice())?;
         name.push(DnType::from_oid(&oid), value);
     }
-    Ok(name)
+    Some(name)
+}
+
+/// The DER that rcgen writes for a name, which it tells only as a part of something signed.
+fn written(name: &DistinguishedName) -> Option<Vec<u8>> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name.clone();
+    let request = params.serialize_request(&Unsigned).ok()?;
+    let (_, request) = X509CertificationRequest::from_der(request.der()).ok()?;
+    let name = &request.certification_request_info.subject;
+    Some(name.as_raw().to_vec())
+}
+
+/// What signs a request that nobody reads the signature of.
+struct Unsigned;
+
+impl PublicKeyData for Unsigned {
+    fn der_bytes(&self) -> &[u8] {
+        &[]
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ED25519
+    }
+}
+
+impl SigningKey for Unsigned {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(Vec::new())
+    }
 }
 
 fn dn_value(tag: Tag, bytes: &[u8]) -> Option<DnValue> {

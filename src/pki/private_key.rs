@@ -6,14 +6,10 @@ use std::sync::Arc;
 use rcgen::PublicKeyData as _;
 use rustls::pki_types::PrivateKeyDer;
 use serde::Serialize;
-use x509_parser::asn1_rs::{Any, FromDer as _, Sequence, Tag};
-use x509_parser::oid_registry::{
-    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
-};
-use x509_parser::x509::AlgorithmIdentifier;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::pki::encoding::{self, PemText};
+use crate::pki::key_form::{KeyForm, PublicKeyInfo};
 use crate::pki::undecodable::Undecodable;
 
 /// The PEM labels that the Docker daemon takes for a private key, and that OpenSSL and Go write.
@@ -53,13 +49,22 @@ impl KeyAlgorithm {
 pub struct PrivateKey(Arc<Loaded>);
 
 struct Loaded {
-    pair: rcgen::KeyPair,
-    public_key: Vec<u8>,
+    secret: Secret,
+    public_key: PublicKeyInfo,
 }
 
-impl Drop for Loaded {
+enum Secret {
+    /// A key that aws-lc-rs loads.
+    Pair(rcgen::KeyPair),
+    /// The DER of one that it does not load.
+    Foreign(Zeroizing<Vec<u8>>),
+}
+
+impl Drop for Secret {
     fn drop(&mut self) {
-        self.pair.zeroize();
+        if let Self::Pair(pair) = self {
+            pair.zeroize();
+        }
     }
 }
 
@@ -75,12 +80,18 @@ impl PrivateKey {
     }
 
     /// Loads a key from its DER, whichever of PKCS#1, SEC1 and PKCS#8 it is.
+    ///
+    /// So does a key that a daemon loads and this function cannot sign with: see [`Self::can_sign`].
     pub fn from_der(der: &[u8]) -> Result<Self, Undecodable> {
-        let pair = match algorithm_of(der) {
-            Some(algorithm) => {
-                let pkcs8 = PrivateKeyDer::Pkcs8(der.into());
-                rcgen::KeyPair::from_der_and_sign_algo(&pkcs8, algorithm)
-            }
+        let kind = KeyForm::read(der).map(|form| form.kind);
+        if let Some(public_key) = kind.as_ref().and_then(|kind| kind.foreign_public_key()) {
+            let secret = Secret::Foreign(Zeroizing::new(der.to_vec()));
+            return Ok(Self(Arc::new(Loaded { secret, public_key })));
+        }
+        let pair = match kind.and_then(|kind| kind.algorithm()) {
+            Some(algorithm) => PrivateKeyDer::try_from(der)
+                .map_err(|_| rcgen::Error::CouldNotParseKeyPair)
+                .and_then(|der| rcgen::KeyPair::from_der_and_sign_algo(&der, algorithm)),
             None => rcgen::KeyPair::try_from(der),
         };
         pair.map(Self::from_pair)
@@ -102,8 +113,11 @@ impl PrivateKey {
 
     fn from_pair(pair: rcgen::KeyPair) -> Self {
         Self(Arc::new(Loaded {
-            public_key: pair.subject_public_key_info(),
-            pair,
+            public_key: PublicKeyInfo {
+                der: pair.subject_public_key_info(),
+                bits: pair.der_bytes().to_vec(),
+            },
+            secret: Secret::Pair(pair),
         }))
     }
 
@@ -114,55 +128,43 @@ impl PrivateKey {
 
     /// The DER that the key was loaded from, or PKCS#8 for a fresh key.
     pub fn der(&self) -> &[u8] {
-        self.0.pair.serialized_der()
+        match &self.0.secret {
+            Secret::Pair(pair) => pair.serialized_der(),
+            Secret::Foreign(der) => der,
+        }
     }
 
     /// The public key as DER of a `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
     pub fn public_key(&self) -> &[u8] {
-        &self.0.public_key
+        &self.0.public_key.der
+    }
+
+    /// The public key without its algorithm.
+    pub(crate) fn public_key_bits(&self) -> &[u8] {
+        &self.0.public_key.bits
+    }
+
+    /// Whether this function signs with it. Not with RSA under 2048 bits, P-224 and P-521, which a daemon takes.
+    pub fn can_sign(&self) -> bool {
+        self.signing_key().is_some()
     }
 
     /// The key as rcgen signs with it.
-    pub(crate) fn signing_key(&self) -> &rcgen::KeyPair {
-        &self.0.pair
-    }
-
-    /// PKCS#8 starts with version 0 and an algorithm, PKCS#1 with version 0 and a modulus, SEC1 with version 1.
-    fn label(&self) -> &'static str {
-        let tags = Sequence::from_der(self.der())
-            .ok()
-            .and_then(|(_, sequence)| {
-                let (rest, version) = Any::from_der(&sequence.content).ok()?;
-                let (_, second) = Any::from_der(rest).ok()?;
-                Some((version.data.to_vec(), second.tag()))
-            });
-        match tags {
-            Some((version, Tag::Integer)) if version == [0] => "RSA PRIVATE KEY",
-            Some((version, Tag::OctetString)) if version == [1] => "EC PRIVATE KEY",
-            _ => "PRIVATE KEY",
+    ///
+    /// rcgen would sign with P-521, too, but `x509_parser::verify` knows no signature of that curve, so that what was
+    /// signed could not be checked here.
+    pub(crate) fn signing_key(&self) -> Option<&rcgen::KeyPair> {
+        match &self.0.secret {
+            Secret::Pair(pair) => {
+                (!pair.is_compatible(&rcgen::PKCS_ECDSA_P521_SHA512)).then_some(pair)
+            }
+            Secret::Foreign(_) => None,
         }
     }
-}
 
-/// The algorithm that a PKCS#8 key names (RFC 5208, section 5). Without it, rcgen tries one after the other, and each
-/// of them checks the whole key.
-fn algorithm_of(pkcs8: &[u8]) -> Option<&'static rcgen::SignatureAlgorithm> {
-    let (_, key) = Sequence::from_der(pkcs8).ok()?;
-    let (rest, _version) = Any::from_der(&key.content).ok()?;
-    let (_, named) = AlgorithmIdentifier::from_der(rest).ok()?;
-    if named.algorithm == OID_PKCS1_RSAENCRYPTION {
-        return Some(&rcgen::PKCS_RSA_SHA256);
+    fn label(&self) -> &'static str {
+        KeyForm::read(self.der()).map_or("PRIVATE KEY", |form| form.label)
     }
-    if named.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
-        return None;
-    }
-    let curve = named.parameters.as_ref()?.as_oid().ok()?;
-    [
-        (OID_EC_P256, &rcgen::PKCS_ECDSA_P256_SHA256),
-        (OID_NIST_EC_P384, &rcgen::PKCS_ECDSA_P384_SHA384),
-    ]
-    .into_iter()
-    .find_map(|(known, algorithm)| (known == curve).then_some(algorithm))
 }
 
 impl fmt::Debug for PrivateKey {
