@@ -351,3 +351,91 @@ fn parsed_ca(der: &[u8]) -> Result<CaCertificate, IssueError> {
 fn unreadable() -> IssueError {
     IssueError::Library(rcgen::Error::CouldNotParseCertificate)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// countryName, commonName, organizationName and domainComponent, each as DER.
+    const TYPES: [&[u8]; 4] = [
+        &[0x06, 3, 0x55, 4, 6],
+        &[0x06, 3, 0x55, 4, 3],
+        &[0x06, 3, 0x55, 4, 10],
+        &[
+            0x06, 10, 0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25,
+        ],
+    ];
+
+    /// A type by its place in [`TYPES`], the value's tag, and its content.
+    type Attribute = (usize, u8, Vec<u8>);
+
+    fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).expect("names of tests are short");
+        let long: &[u8] = if length < 0x80 { &[] } else { &[0x81] };
+        [&[tag], long, &[length], content].concat()
+    }
+
+    fn make_name(rdns: &[Vec<Attribute>]) -> Vec<u8> {
+        let attribute = |(kind, tag, text): &Attribute| {
+            tlv(0x30, &[TYPES[*kind], tlv(*tag, text).as_slice()].concat())
+        };
+        let rdn = |rdn: &Vec<Attribute>| {
+            let attributes: Vec<_> = rdn.iter().map(attribute).collect();
+            tlv(0x31, &attributes.concat())
+        };
+        let rdns: Vec<_> = rdns.iter().map(rdn).collect();
+        tlv(0x30, &rdns.concat())
+    }
+
+    /// UTF8String, PrintableString, TeletexString, IA5String and BMPString.
+    fn any_value() -> impl Strategy<Value = (u8, Vec<u8>)> {
+        (
+            "[A-Za-z0-9 ]{0,6}",
+            prop::sample::select(vec![12, 19, 20, 22, 30]),
+        )
+            .prop_map(|(text, tag)| match tag {
+                30 => (tag, text.bytes().flat_map(|byte| [0, byte]).collect()),
+                _ => (tag, text.into_bytes()),
+            })
+    }
+
+    fn any_attribute() -> impl Strategy<Value = Attribute> {
+        (0..TYPES.len(), any_value()).prop_map(|(kind, (tag, content))| (kind, tag, content))
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_can_be_written_again_if_no_attribute_is_repeated_or_combined(
+            rdns in vec(vec(any_attribute(), 1..=2), 0..4),
+        ) {
+            let kinds: Vec<_> = rdns.iter().flatten().map(|(kind, ..)| kind).collect();
+            let is_plain = rdns.iter().all(|rdn| rdn.len() == 1)
+                && kinds.iter().collect::<BTreeSet<_>>().len() == kinds.len();
+            prop_assert_eq!(is_writable_name(&make_name(&rdns)), is_plain);
+        }
+    }
+
+    #[test]
+    fn a_name_of_strings_that_are_none_cannot_be_written_again() {
+        for (tag, content) in [
+            (12, &b"\xff"[..]),
+            (19, b"a@b"),
+            (22, b"\xe9"),
+            (30, b"a"),
+            (18, b"12345"),
+            (4, b"octets"),
+        ] {
+            let name = make_name(&[vec![(1, tag, content.to_vec())]]);
+            assert!(!is_writable_name(&name), "{tag}");
+        }
+        assert!(!is_writable_name(b"no name"));
+        let name = make_name(&[vec![(1, 12, b"a".to_vec())]]);
+        assert!(is_writable_name(&name));
+        assert!(!is_writable_name(&[&name[..], b"more"].concat()));
+    }
+}

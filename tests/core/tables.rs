@@ -3,6 +3,7 @@
 mod alteration;
 mod dates;
 mod foreign_ca;
+mod kinds;
 mod names;
 mod repairs;
 mod retired_ca;
