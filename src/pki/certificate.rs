@@ -476,10 +476,10 @@ impl Weakness {
             && usage.other.is_empty();
         match (usage.server_auth, usage.client_auth) {
             _ if usage.any => None,
-            (true, true) => None,
             (false, false) if names_nothing => None,
             (false, _) => Some(Self::NotForServers),
             (true, false) => Some(Self::NotForClients),
+            (true, true) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::pki::encoding::{self, PemText};
-use crate::pki::key_form::{KeyForm, PublicKeyInfo};
+use crate::pki::key_form::{KeyForm, KeyKind, PublicKeyInfo};
 use crate::pki::undecodable::Undecodable;
 
 /// The PEM labels that the Docker daemon takes for a private key, and that OpenSSL and Go write.
@@ -81,10 +81,10 @@ impl PrivateKey {
 
     /// Loads a key from its DER, whichever of PKCS#1, SEC1 and PKCS#8 it is.
     ///
-    /// So does a key that a daemon loads and this function cannot sign with: see [`Self::can_sign`].
+    /// A key that a daemon loads and this function cannot sign with loads as well: [`Self::can_sign`] tells.
     pub fn from_der(der: &[u8]) -> Result<Self, Undecodable> {
         let kind = KeyForm::read(der).map(|form| form.kind);
-        if let Some(public_key) = kind.as_ref().and_then(|kind| kind.foreign_public_key()) {
+        if let Some(public_key) = kind.as_ref().and_then(KeyKind::foreign_public_key) {
             let secret = Secret::Foreign(Zeroizing::new(der.to_vec()));
             return Ok(Self(Arc::new(Loaded { secret, public_key })));
         }

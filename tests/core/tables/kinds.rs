@@ -207,6 +207,8 @@ const RSA_2048: KeyKind = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:204
 
 const ROLES: &str = "extendedKeyUsage=serverAuth,clientAuth";
 const NAMES_ISSUER: &str = "authorityKeyIdentifier=keyid";
+/// Without it, some versions of OpenSSL name the issuer's key.
+const NAMES_NOBODY: &str = "authorityKeyIdentifier=none";
 
 impl Bench {
     fn new() -> Self {
@@ -238,7 +240,7 @@ impl Bench {
     fn root(&self, file: &str, key: &Path, more: &[&str]) -> PathBuf {
         let usage = "keyUsage=critical,keyCertSign";
         let plain = ["req", "-x509", "-new", "-key", text(key), "-subj", "/CN=CA"];
-        let arguments = [&plain, &["-days", "4000", "-addext", usage], more].concat();
+        let arguments = [&plain[..], &["-days", "4000", "-addext", usage], more].concat();
         self.make(file, &arguments)
     }
 
@@ -331,7 +333,10 @@ fn a_signature_that_cannot_be_checked_is_good_unless_the_key_identifiers_name_tw
         let other = read_ca(&bench.root("other.pem", &other_key, more));
         let ca = read_ca(&root);
         assert!(!ca.is_unsigned_root(), "{name}");
-        for (extensions, tells_issuer) in [(&[ROLES, NAMES_ISSUER][..], true), (&[ROLES], false)] {
+        for (extensions, tells_issuer) in [
+            (&[ROLES, NAMES_ISSUER][..], true),
+            (&[ROLES, NAMES_NOBODY], false),
+        ] {
             let leaf = bench.leaf(&root, &key, more, extensions);
             assert!(ca.has_issued(&leaf), "{name}");
             assert_eq!(leaf.is_signed_by(ca.public_key()), is_checked, "{name}");
@@ -354,63 +359,60 @@ fn make_altered(certificate: &Certificate) -> Certificate {
 }
 
 #[test]
-fn what_no_daemon_of_today_takes_is_a_weakness() {
+fn a_signature_that_no_daemon_of_today_takes_is_a_weakness() {
     let bench = Bench::new();
     let [p256, rsa] = [&P256, &RSA_2048].map(|kind| bench.key(kind[1], kind));
     let dsa = bench.make("dsa.key", &["dsaparam", "-genkey", "-noout", "1024"]);
     let pss = ["-sha1", "-sigopt", "rsa_padding_mode:pss"];
-    let signed = |algorithm| Some(Weakness::Signature { algorithm });
-    let roles = |usage: &'static str| vec![usage];
-    let cases: [(&Path, &[&str], Vec<&str>, Option<Weakness>); 15] = [
-        (&rsa, &["-md5"], roles(ROLES), signed("RSA over MD5")),
-        (&rsa, &["-sha1"], roles(ROLES), signed("RSA over SHA-1")),
-        (&rsa, &["-sha224"], roles(ROLES), signed("RSA over SHA-224")),
-        (&rsa, &pss, roles(ROLES), signed("RSA-PSS over SHA-1")),
-        (&rsa, &["-sha512"], roles(ROLES), None),
-        (&p256, &["-sha1"], roles(ROLES), signed("ECDSA over SHA-1")),
+    for (key, more, expected) in [
+        (&rsa, &["-md5"][..], Some("RSA over MD5")),
+        (&rsa, &["-sha1"], Some("RSA over SHA-1")),
+        (&rsa, &["-sha224"], Some("RSA over SHA-224")),
+        (&rsa, &pss, Some("RSA-PSS over SHA-1")),
+        (&rsa, &["-sha512"], None),
+        (&p256, &["-sha1"], Some("ECDSA over SHA-1")),
+        (&p256, &["-sha224"], Some("ECDSA over SHA-224")),
+        (&p256, &["-sha512"], None),
+        (&dsa, &["-sha1"], Some("DSA over SHA-1")),
+        (&dsa, &["-sha256"], Some("DSA over SHA-256")),
+    ] {
+        let root = bench.root("root.pem", key, &[]);
+        let leaf = bench.leaf(&root, key, more, &[ROLES]);
+        let expected = expected.map(|algorithm| Weakness::Signature { algorithm });
+        assert_eq!(leaf.weakness(), expected, "{more:?}");
+    }
+}
+
+#[test]
+fn a_negative_serial_number_is_a_weakness() {
+    let bench = Bench::new();
+    let key = bench.key("ca.key", &P256);
+    let root = bench.root("root.pem", &key, &[]);
+    let leaf = bench.leaf(&root, &key, &["-set_serial", "-5"], &[ROLES]);
+    assert_eq!(leaf.weakness(), Some(Weakness::NegativeSerial));
+    let words = Weakness::NegativeSerial.to_string();
+    assert!(words.starts_with("has a negative serial number"), "{words}");
+}
+
+#[test]
+fn a_usage_that_is_lacking_is_a_weakness() {
+    let bench = Bench::new();
+    let key = bench.key("ca.key", &P256);
+    let root = bench.root("root.pem", &key, &[]);
+    for (usage, expected) in [
+        ("", None),
+        ("extendedKeyUsage=anyExtendedKeyUsage", None),
+        ("extendedKeyUsage=anyExtendedKeyUsage,codeSigning", None),
+        ("extendedKeyUsage=serverAuth", Some(Weakness::NotForClients)),
         (
-            &p256,
-            &["-sha224"],
-            roles(ROLES),
-            signed("ECDSA over SHA-224"),
-        ),
-        (&p256, &["-sha512"], roles(ROLES), None),
-        (&dsa, &["-sha1"], roles(ROLES), signed("DSA over SHA-1")),
-        (&dsa, &["-sha256"], roles(ROLES), signed("DSA over SHA-256")),
-        (
-            &p256,
-            &["-set_serial", "-5"],
-            roles(ROLES),
-            Some(Weakness::NegativeSerial),
-        ),
-        (&p256, &[], vec![], None),
-        (
-            &p256,
-            &[],
-            roles("extendedKeyUsage=serverAuth"),
-            Some(Weakness::NotForClients),
-        ),
-        (
-            &p256,
-            &[],
-            roles("extendedKeyUsage=clientAuth,codeSigning"),
+            "extendedKeyUsage=clientAuth,codeSigning",
             Some(Weakness::NotForServers),
         ),
-        (
-            &p256,
-            &[],
-            roles("extendedKeyUsage=anyExtendedKeyUsage"),
-            None,
-        ),
-    ];
-    for (key, more, extensions, expected) in cases {
-        let root = bench.root("root.pem", key, &[]);
-        let leaf = bench.leaf(&root, key, more, &extensions);
-        assert_eq!(leaf.weakness(), expected, "{more:?} {extensions:?}");
+        ("extendedKeyUsage=1.2.3.4", Some(Weakness::NotForServers)),
+    ] {
+        let leaf = bench.leaf(&root, &key, &[], &[usage]);
+        assert_eq!(leaf.weakness(), expected, "{usage}");
     }
-    let root = bench.root("root.pem", &p256, &[]);
-    let leaf = bench.leaf(&root, &p256, &[], &["extendedKeyUsage=codeSigning"]);
-    assert_eq!(leaf.weakness(), Some(Weakness::NotForServers));
 }
 
 /// A root of version 1, which has no extensions: made by `openssl x509 -req -signkey` in OpenSSL 3.0.
@@ -422,7 +424,7 @@ fn a_self_issued_certificate_of_version_1_is_a_cas() {
     let root = CaCertificate::from_der(root.contents()).expect("it is a CA's");
     assert!(root.is_version_1() && !root.is_unsigned_root());
     assert_eq!((root.path_length(), root.name_constraints()), (None, None));
-    // So is the same one of version 3 not.
+    // Of version 3, one without cA=TRUE is a certificate that is trusted by itself, and no more.
     let bench = Bench::new();
     let key = bench.key("ca.key", &P256);
     let pinned = bench.root(
