@@ -443,7 +443,7 @@ pub enum Weakness {
         algorithm: &'static str,
     },
     /// Its serial number is negative.
-    #[error("has a negative serial number, and no daemon of today reads such a certificate")]
+    #[error("has a negative serial number, and Go refuses to read such a certificate")]
     NegativeSerial,
     /// A client does not take it for a server's.
     #[error("is not for a server: its extended key usage lacks serverAuth")]
@@ -458,7 +458,7 @@ impl Weakness {
         if let Some(algorithm) = refused_algorithm(&certificate.signature_algorithm) {
             return Some(Self::Signature { algorithm });
         }
-        // `x509.ParseCertificate` refuses it since Go 1.23.
+        // `x509.ParseCertificate` refuses it since Go 1.23; a daemon may be built to take it (`x509negativeserial=1`).
         if certificate
             .raw_serial()
             .first()

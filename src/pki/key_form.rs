@@ -9,10 +9,11 @@ use x509_parser::oid_registry::{
 use x509_parser::x509::AlgorithmIdentifier;
 use zeroize::Zeroizing;
 
-/// The RSA keys that this function cannot sign with and a daemon can, by their bits: aws-lc-rs takes none of under 2048
-/// bits, and Go, from 1.24 on, none of under 1024 bits.
-const SHORT_RSA_BITS: std::ops::Range<usize> = 1024..2048;
-/// secp224r1 (RFC 5480, section 2.1.1.1): of the four curves that Go knows, the one that aws-lc-rs does not.
+/// The shortest RSA keys that aws-lc-rs takes. Go loads shorter ones; whether it signs with fewer than 1024 bits depends,
+/// from 1.24 on, on how the daemon was built.
+const MIN_RSA_BITS: usize = 2048;
+/// secp224r1 (RFC 5480, section 2.1.1.1): of the four curves that Go knows, the one that aws-lc-rs does not. A key on any
+/// other curve keeps a daemon from starting (`x509: unsupported elliptic curve`).
 const P224: Oid<'_> = oid!(1.3.132.0.33);
 /// Bytes of an uncompressed point on P-224: a byte that says so and two coordinates.
 const P224_POINT_BYTES: usize = 57;
@@ -136,7 +137,7 @@ fn short_rsa_public_key(fields: &[Any<'_>]) -> Option<PublicKeyInfo> {
     let bits = significant(modulus.data);
     let bits = 8 * bits.len() - usize::try_from(bits.first()?.leading_zeros()).ok()?;
     let is_whole = *significant(&product(p.data, q.data)) == *significant(modulus.data);
-    if !SHORT_RSA_BITS.contains(&bits) || !is_whole {
+    if bits >= MIN_RSA_BITS || !is_whole {
         return None;
     }
     let key = sequence(&[modulus, exponent])?.to_der_vec().ok()?;
