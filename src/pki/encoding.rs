@@ -1,87 +1,231 @@
 //! How a parameter holds its value: base64 of PEM text, in one line.
 //!
-//! Reading is lenient where the Docker daemon is (CRLF, surrounding blanks, text outside of blocks), and tells where
-//! the daemon would be less so: two blocks on one line keep `dockerd` from starting.
+//! Values are pasted, restored and adopted, and something happens to them on the way. So this reads whatever a person
+//! can see in them, and loses nothing that is there; [`instance`](crate::pki::instance) is what a daemon reads. A value
+//! in which the two see different things is not intact, and is written again.
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use crate::pki::instance::{sequence_len, sextet};
 use crate::pki::undecodable::Undecodable;
 
-/// `base64 -d` takes trailing bits that are not zero, and so must we: such a value works on every instance.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-);
+/// The base64 of what every PEM text begins with.
+const BASE64_OF_BEGIN: &str = "LS0tLS1CRUdJTi";
 
-const BEGIN: &str = "-----BEGIN ";
-const END: &str = "-----END ";
-const DASHES: &str = "-----";
+/// Longer than any label: what follows a `BEGIN` of a comment is none.
+const MAX_LABEL_CHARS: usize = 64;
 
-/// The PEM blocks of a parameter's value.
+/// The PEM blocks of a parameter's value that a person can see.
 pub struct PemText {
-    /// The blocks that could be read, in their order.
+    /// The blocks, in their order.
     pub blocks: Vec<PemBlock>,
-    /// Whether every block could be read and stands on lines of its own.
-    pub intact: bool,
 }
 
 /// One PEM block (RFC 7468).
 pub struct PemBlock {
     /// What stands behind `BEGIN`, for example `CERTIFICATE`.
     pub label: String,
-    /// The DER; perhaps a private key's, so it is zeroed on drop.
+    /// The DER sequence that it holds, or nothing if it holds none. Perhaps a private key, so it is zeroed on drop.
     pub der: Zeroizing<Vec<u8>>,
 }
 
+impl PemBlock {
+    /// Whether it claims to hold a private key.
+    pub(crate) fn is_key(&self) -> bool {
+        self.label.ends_with("PRIVATE KEY")
+    }
+}
+
 impl PemText {
-    /// Reads a parameter's value.
+    /// Reads a parameter's value: base64 in whatever lines, or PEM text where base64 belongs.
     pub fn decode(value: &str) -> Result<Self, Undecodable> {
-        let mut compact = Zeroizing::new(value.trim().to_owned());
-        compact.retain(|c| !matches!(c, '\n' | '\r'));
-        let text = LENIENT.decode(compact.as_bytes()).map(Zeroizing::new);
-        let Ok(text) = text else {
-            return Err(Undecodable::NotBase64);
+        // Two encoded texts in a row may look like one, but then it is none.
+        let text = STANDARD.decode(value).map(Zeroizing::new);
+        if let Some(text) = text.ok().filter(|text| text.is_ascii()) {
+            return Ok(Self::read(&text));
+        }
+        let value = plain(value.as_bytes());
+        let (text, is_base64) = if value.contains("--") {
+            (Self::read(value.as_bytes()), false)
+        } else {
+            let (text, is_base64) = decode_base64(&value);
+            (Self::read(&text), is_base64)
         };
-        // A byte that is no UTF-8 can only stand outside of blocks, or spoil the one it stands in.
-        let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
-        Ok(Self::read(&text))
+        if text.blocks.is_empty() && !is_base64 {
+            return Err(Undecodable::NotBase64);
+        }
+        Ok(text)
     }
 
-    /// Reads PEM text block by block; what cannot be read is left out.
-    pub fn read(text: &str) -> Self {
+    /// Reads PEM text, in whatever lines.
+    pub fn read(text: &[u8]) -> Self {
+        let text = plain(text);
+        let markers = markers(&text);
         let mut blocks = Vec::new();
-        let mut intact = true;
-        let mut position = 0;
-        while let Some(begin) = text[position..].find(BEGIN).map(|at| position + at) {
-            let body = begin + BEGIN.len();
-            let next_begin = text[body..].find(BEGIN).map_or(text.len(), |at| body + at);
-            let end = text[body..next_begin].find(END).and_then(|at| {
-                let label = body + at + END.len();
-                text[label..next_begin]
-                    .find(DASHES)
-                    .map(|dashes| label + dashes + DASHES.len())
-            });
-            let Some(end) = end else {
-                intact = false;
-                position = next_begin;
-                continue;
-            };
-            intact &= begin == 0 || text[..begin].ends_with('\n');
-            let rest_of_line = text[end..].lines().next().unwrap_or_default();
-            intact &= rest_of_line.trim().is_empty();
-            match pem::parse(&text[begin..end]) {
-                Ok(block) => blocks.push(PemBlock {
-                    label: block.tag().to_owned(),
-                    der: Zeroizing::new(block.into_contents()),
-                }),
-                Err(_) => intact = false,
+        let mut previous: Option<&Marker<'_>> = None;
+        for (index, marker) in markers.iter().enumerate() {
+            if marker.is_begin {
+                let next = markers.get(index + 1);
+                let end = next.map_or(text.len(), |next| next.begins);
+                let body = text.get(marker.ends..end).unwrap_or_default();
+                blocks.push(marker.block(read_body(body).unwrap_or_default()));
+            } else if previous.is_none_or(|previous| !previous.is_begin) {
+                // The line that begins it is lost, or there is none, and this is a comment.
+                let begin = previous.map_or(0, |previous| previous.ends);
+                let body = text.get(begin..marker.begins).unwrap_or_default();
+                blocks.extend(read_body(body).map(|der| marker.block(der)));
             }
-            position = end;
+            previous = Some(marker);
         }
-        Self { blocks, intact }
+        Self { blocks }
+    }
+}
+
+/// A line that begins or ends a block, wherever in a line it stands.
+struct Marker<'a> {
+    is_begin: bool,
+    label: &'a str,
+    begins: usize,
+    ends: usize,
+}
+
+impl Marker<'_> {
+    fn block(&self, der: Zeroizing<Vec<u8>>) -> PemBlock {
+        PemBlock {
+            label: self.label.to_owned(),
+            der,
+        }
+    }
+}
+
+fn markers(text: &str) -> Vec<Marker<'_>> {
+    let mut markers = Vec::new();
+    let mut position = 0;
+    while let Some(begins) = text[position..].find("--").map(|at| position + at) {
+        let named = text[begins..].trim_start_matches('-');
+        position = text.len() - named.len();
+        let named = named.trim_start_matches(is_blank);
+        let (is_begin, named) = match (named.strip_prefix("BEGIN"), named.strip_prefix("END")) {
+            (Some(named), _) => (true, named),
+            (_, Some(named)) => (false, named),
+            _ => continue,
+        };
+        let label = named.split(['-', '\n']).next().unwrap_or_default();
+        if !label.starts_with(is_blank) || label.len() > MAX_LABEL_CHARS {
+            continue;
+        }
+        // The dashes behind a label may be those before the next.
+        let behind = &named[label.len()..];
+        position = text.len() - behind.len();
+        markers.push(Marker {
+            is_begin,
+            label: label.trim(),
+            begins,
+            ends: text.len() - behind.trim_start_matches('-').len(),
+        });
+    }
+    markers
+}
+
+fn is_blank(c: char) -> bool {
+    c != '\n' && c.is_whitespace()
+}
+
+/// The text without what only surrounds it: marks of its encoding, quotes, backslashes; the line ends that a string
+/// literal spells out are line ends. A byte that is no UTF-8 spoils nothing but the place where it stands.
+fn plain(text: &[u8]) -> Zeroizing<String> {
+    let mut plain = Zeroizing::new(String::with_capacity(text.len()));
+    let lossy = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
+    let marks = ['\0', '\u{200b}', '\u{feff}', char::REPLACEMENT_CHARACTER];
+    let mut chars = lossy.chars().filter(|c| !marks.contains(c)).peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                if chars.next_if(|c| matches!(c, 'n' | 'r' | 't')).is_some() {
+                    plain.push('\n');
+                }
+            }
+            '\r' => plain.push('\n'),
+            '"' | '\'' | '`' => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// Decodes base64 with whatever stands between its characters, and whether nothing else did but blanks.
+///
+/// A padding ends one encoded text, and its beginning begins another. What is no base64 stands in a character's place
+/// if all of them would be complete with it, and else between two.
+fn decode_base64(value: &str) -> (Zeroizing<Vec<u8>>, bool) {
+    let mut compact = Zeroizing::new(value.to_owned());
+    compact.retain(|c| !c.is_whitespace());
+    let is_base64_char = |c: char| c == '=' || u8::try_from(c).is_ok_and(|c| sextet(c).is_some());
+    let is_base64 = compact.chars().all(is_base64_char);
+    let is_complete = compact.chars().count().is_multiple_of(4);
+    let mut text = Zeroizing::new(Vec::with_capacity(value.len()));
+    let mut decoder = Decoder::default();
+    for (index, c) in compact.char_indices() {
+        if c == '=' || compact[index..].starts_with(BASE64_OF_BEGIN) {
+            decoder = Decoder::default();
+        }
+        match u8::try_from(c).ok().and_then(sextet) {
+            Some(value) => text.extend(decoder.push(value)),
+            None if c != '=' && is_complete => text.extend(decoder.push(0)),
+            None => {}
+        }
+    }
+    (text, is_base64)
+}
+
+/// The DER in a block's body, behind its headers.
+fn read_body(body: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let is_header = |line: &str| line.trim().is_empty() || line.contains(':');
+    let mut content = body;
+    while let Some((_, rest)) = content.split_once('\n').filter(|(line, _)| is_header(line)) {
+        content = rest;
+    }
+    read_der(content).or_else(|| {
+        // Something else stands before it, in its line or in lines of its own. It begins with what stands for a
+        // sequence's tag; and a word that looks like one is shorter.
+        let sequences = body
+            .match_indices('M')
+            .filter_map(|(at, _)| read_der(&body[at..]));
+        sequences.max_by_key(|der| der.len())
+    })
+}
+
+/// The sequence of DER that the base64 begins with; what follows it does not matter.
+fn read_der(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut der = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut decoder = Decoder::default();
+    for c in text.chars().filter(|c| !c.is_whitespace()) {
+        let Some(value) = u8::try_from(c).ok().and_then(sextet) else {
+            break;
+        };
+        der.extend(decoder.push(value));
+    }
+    let len = sequence_len(&der).filter(|len| *len <= der.len())?;
+    der.truncate(len);
+    Some(der)
+}
+
+/// Turns characters of base64 into bytes; bits that are left at the end are dropped.
+#[derive(Default)]
+struct Decoder {
+    bits: u16,
+    count: u32,
+}
+
+impl Decoder {
+    fn push(&mut self, sextet: u8) -> Option<u8> {
+        self.bits = self.bits << 6 | u16::from(sextet);
+        self.count += 6;
+        let left = self.count.checked_sub(8)?;
+        self.count = left;
+        Some((self.bits >> left).to_le_bytes()[0])
     }
 }
 
@@ -96,72 +240,121 @@ pub fn encode<'a>(blocks: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Zero
     Zeroizing::new(STANDARD.encode(text.as_bytes()))
 }
 
+/// How many characters a parameter takes that holds certificates of so many bytes of DER each.
+pub(crate) fn encoded_chars(certificates: &[usize]) -> usize {
+    const LINE_CHARS: usize = 64;
+    const FRAME: &str = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+    let base64 = |bytes: usize| bytes.div_ceil(3) * 4;
+    let block = |bytes: &usize| {
+        let chars = base64(*bytes);
+        FRAME.len() + chars + chars.div_ceil(LINE_CHARS)
+    };
+    base64(certificates.iter().map(block).sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read_labels(text: &str) -> (Vec<String>, bool) {
-        let text = PemText::decode(&STANDARD.encode(text)).expect("base64");
-        (
-            text.blocks.into_iter().map(|block| block.label).collect(),
-            text.intact,
-        )
-    }
+    const A: &str = "-----BEGIN A-----\nMAMCAQE=\n-----END A-----";
+    const B: &str = "-----BEGIN B-----\nMAMCAQI=\n-----END B-----";
 
-    const A: &str = "-----BEGIN A-----\nAAAA\n-----END A-----";
-    const B: &str = "-----BEGIN B-----\nAAAA\n-----END B-----";
-
-    #[test]
-    fn blocks_on_lines_of_their_own_are_intact_whatever_stands_between() {
-        for text in [
-            format!("{A}\n{B}\n"),
-            format!("{A}\n{B}"),
-            format!("{A}\r\n{B}\r\n").replace("\nAAAA\n", "\r\nAAAA\r\n"),
-            format!("a comment\n{A}\n# another\n\n{B}  \n"),
-        ] {
-            let expected = (vec!["A".to_owned(), "B".to_owned()], true);
-            assert_eq!(read_labels(&text), expected, "{text:?}");
+    #[track_caller]
+    fn check_both_seen(text: &str) {
+        for value in [text.to_owned(), STANDARD.encode(text)] {
+            let read = PemText::decode(&value);
+            let blocks = read.expect("it has blocks").blocks;
+            let blocks: Vec<(&str, &[u8])> = blocks
+                .iter()
+                .map(|block| (block.label.as_str(), &block.der[..]))
+                .filter(|(_, der)| !der.is_empty())
+                .collect();
+            let expected = [("A", &[0x30, 3, 2, 1, 1][..]), ("B", &[0x30, 3, 2, 1, 2])];
+            assert_eq!(blocks, expected, "{text:?}");
         }
     }
 
     #[test]
-    fn blocks_that_share_a_line_are_read_but_not_intact() {
+    fn blocks_are_seen_wherever_they_stand_and_whatever_became_of_their_lines() {
+        for text in [
+            format!("{A}\n{B}\n"),
+            format!("{A}{B}"),
+            format!("a -- comment\n  {A}\n# another: one\n{B} and more"),
+            format!("{A}\n{B}\n").replace('\n', ""),
+            format!("{A}\n{B}\n").replace('\n', "\\n"),
+            format!("\u{feff}\"{A}\r{B}\"").replace('\n', "\n\n"),
+            format!("{A}\n{B}").replace("END A", "END B"),
+            format!("{A}\n{B}").replace("\n-----END A-----", ""),
+            format!("{A}\n{B}").replace("-----BEGIN A-----\n", ""),
+            format!("{A}\n{B}").replace("-----BEGIN B-----\n", ""),
+            format!("{A}\n{B}").replace('=', ""),
+            format!("{A}\n{B}").replace('=', "=\nof: it"),
+            format!("{A}\n{B}").replace("MAM", "X: y\n Z: w\n\nMAM"),
+            format!("{A}\n{B}")
+                .replace("MAM", "X: y  MAM")
+                .replace('\n', " "),
+            format!("{A}\n-----BEGIN C-----\n!!!\n-----END C-----\n{B}"),
+            format!("{A}\n-----BEGIN C-----\nMIID\n{B}"),
+        ] {
+            check_both_seen(&text);
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_spoils_nothing_else() {
+        let text = format!("\u{e9}{A}\n\u{e9}\n{B}\u{e9}");
+        let latin: Vec<u8> = text.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for text in [latin, wide] {
+            assert_eq!(PemText::read(&text).blocks.len(), 2, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn base64_is_read_in_whatever_lines_and_pieces() {
+        let value = STANDARD.encode(format!("{A}\n{B}\n"));
+        let (front, back) = value.split_at(31);
+        let pieces = [format!("{A}\n"), format!("{B}\n")].map(|text| STANDARD.encode(text));
+        let bare = pieces.each_ref().map(|piece| piece.trim_end_matches('='));
+        for text in [
+            format!(" {front}\r\n {back}\n "),
+            format!("\u{feff}'{front}\\n{back}'"),
+            value.trim_end_matches('=').to_owned(),
+            pieces.concat(),
+            bare.concat(),
+            format!("{front}*{back}"),
+        ] {
+            let blocks = PemText::decode(&text).expect("it has blocks").blocks;
+            let read: usize = blocks.iter().map(|block| block.der.len()).sum();
+            assert_eq!((blocks.len(), read), (2, 10), "{text:?}");
+        }
         assert_eq!(
-            read_labels(&format!("{A}{B}")),
-            (vec!["A".to_owned(), "B".to_owned()], false)
+            PemText::decode("# no base64 #").err(),
+            Some(Undecodable::NotBase64)
         );
     }
 
     #[test]
-    fn a_spoilt_block_is_left_out_and_its_neighbours_are_read() {
-        let spoilt = "-----BEGIN C-----\n!!!\n-----END C-----";
-        for text in [
-            format!("{A}\n{spoilt}\n{B}\n"),
-            format!("{A}\n-----BEGIN C-----\nAAAA\n{B}\n"),
-        ] {
-            let expected = (vec!["A".to_owned(), "B".to_owned()], false);
-            assert_eq!(read_labels(&text), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn blanks_and_line_ends_around_and_within_the_base64_do_not_matter() {
-        let value = STANDARD.encode(A);
-        let (front, back) = value.split_at(12);
-        let text = PemText::decode(&format!(" {front}\r\n{back}\n ")).expect("base64");
-        assert_eq!(text.blocks.len(), 1);
-    }
-
-    #[test]
     fn what_is_written_is_read_back() {
-        let value = encode([("A", &[1u8, 2, 3][..]), ("B", &[4u8][..])]);
-        let text = PemText::decode(&value).expect("base64");
-        assert!(text.intact);
-        let blocks: Vec<_> = text
-            .blocks
+        let value = encode([("A", &[0x30, 3, 2, 1, 1][..]), ("B", &[0x30, 0][..])]);
+        let blocks = PemText::decode(&value).expect("base64").blocks;
+        let blocks: Vec<_> = blocks
             .iter()
             .map(|block| (block.label.as_str(), block.der.to_vec()))
             .collect();
-        assert_eq!(blocks, [("A", vec![1, 2, 3]), ("B", vec![4])]);
+        let expected = [("A", vec![0x30, 3, 2, 1, 1]), ("B", vec![0x30, 0])];
+        assert_eq!(blocks, expected);
+    }
+
+    #[test]
+    fn certificates_take_as_many_characters_as_is_reckoned() {
+        for bytes in [1, 2, 3, 47, 48, 49, 95, 96, 97, 456, 837, 1022] {
+            let contents = [vec![0x30; bytes], vec![0x30; 456], vec![0x30; bytes + 1]];
+            for contents in [&contents[..1], &contents[..2], &contents[..]] {
+                let blocks = contents.iter().map(|der| ("CERTIFICATE", &der[..]));
+                let lengths: Vec<usize> = contents.iter().map(Vec::len).collect();
+                assert_eq!(encode(blocks).len(), encoded_chars(&lengths), "{lengths:?}");
+            }
+        }
     }
 }

@@ -20,6 +20,9 @@ const P224_POINT_BYTES: usize = 57;
 /// The first byte of an uncompressed point (SEC 1, section 2.3.3); Go takes no other.
 const UNCOMPRESSED: u8 = 4;
 
+/// The PEM label of a PKCS#1 key (RFC 8017, appendix A.1.2).
+pub(crate) const PKCS1_LABEL: &str = "RSA PRIVATE KEY";
+
 /// What a private key's DER tells of itself; nothing of it is copied.
 pub(crate) struct KeyForm<'a> {
     /// The label of this form in PEM.
@@ -55,7 +58,7 @@ impl<'a> KeyForm<'a> {
             return None;
         };
         let (label, kind) = match (version.data, second.tag()) {
-            ([0], Tag::Integer) => ("RSA PRIVATE KEY", KeyKind::Rsa(fields)),
+            ([0], Tag::Integer) => (PKCS1_LABEL, KeyKind::Rsa(fields)),
             ([1], Tag::OctetString) => {
                 let curve = tagged(&fields, 0).and_then(|curve| Oid::from_der(curve).ok());
                 let curve = curve.map(|(_, curve)| curve);

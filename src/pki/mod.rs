@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod certificate;
 pub mod chain;
 pub mod encoding;
+pub mod instance;
 mod key_form;
 pub mod name_constraints;
 pub mod private_key;

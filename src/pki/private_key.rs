@@ -8,12 +8,10 @@ use rustls::pki_types::PrivateKeyDer;
 use serde::Serialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::pki::encoding::{self, PemText};
-use crate::pki::key_form::{KeyForm, KeyKind, PublicKeyInfo};
+use crate::pki::encoding::{self, PemBlock, PemText};
+use crate::pki::instance::{self, Block, sequence_len};
+use crate::pki::key_form::{KeyForm, KeyKind, PKCS1_LABEL, PublicKeyInfo};
 use crate::pki::undecodable::Undecodable;
-
-/// The PEM labels that the Docker daemon takes for a private key, and that OpenSSL and Go write.
-const LABELS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
 
 /// What kind of key is made when one is needed: the property `KeyAlgorithm`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -46,7 +44,10 @@ impl KeyAlgorithm {
 ///
 /// A clone is the same key in the same place of memory: there is one copy to wipe.
 #[derive(Clone)]
-pub struct PrivateKey(Arc<Loaded>);
+pub struct PrivateKey {
+    loaded: Arc<Loaded>,
+    is_intact: bool,
+}
 
 struct Loaded {
     secret: Secret,
@@ -86,7 +87,7 @@ impl PrivateKey {
         let kind = KeyForm::read(der).map(|form| form.kind);
         if let Some(public_key) = kind.as_ref().and_then(KeyKind::foreign_public_key) {
             let secret = Secret::Foreign(Zeroizing::new(der.to_vec()));
-            return Ok(Self(Arc::new(Loaded { secret, public_key })));
+            return Ok(Self::intact(secret, public_key));
         }
         let pair = match kind.and_then(|kind| kind.algorithm()) {
             Some(algorithm) => PrivateKeyDer::try_from(der)
@@ -98,27 +99,46 @@ impl PrivateKey {
             .map_err(|_| Undecodable::KeyDoesNotLoad)
     }
 
-    /// Loads the key that a parameter holds: the first block that is a private key.
+    /// Loads the key that a parameter holds: the one that a daemon loads, else the first that loads at all.
     pub fn decode(value: &str) -> Result<Self, Undecodable> {
+        let loaded = loaded_by_go(&instance::blocks(&instance::file(value)));
+        if let Some(key) = loaded {
+            return Ok(key);
+        }
         let text = PemText::decode(value)?;
-        let block = text
-            .blocks
-            .iter()
-            .find(|block| LABELS.contains(&block.label.as_str()))
-            .ok_or(Undecodable::NoPemBlock {
+        let mut keys = text.blocks.iter().map(|block| Self::from_der(&block.der));
+        let key = keys.find_map(Result::ok).ok_or_else(|| {
+            if text.blocks.iter().any(PemBlock::is_key) {
+                return Undecodable::KeyDoesNotLoad;
+            }
+            Undecodable::NoPemBlock {
                 label: "PRIVATE KEY",
-            })?;
-        Self::from_der(&block.der)
+            }
+        })?;
+        Ok(Self {
+            is_intact: false,
+            ..key
+        })
+    }
+
+    /// Whether a daemon loads it from the value that it was decoded from.
+    pub fn is_intact(&self) -> bool {
+        self.is_intact
     }
 
     fn from_pair(pair: rcgen::KeyPair) -> Self {
-        Self(Arc::new(Loaded {
-            public_key: PublicKeyInfo {
-                der: pair.subject_public_key_info(),
-                bits: pair.der_bytes().to_vec(),
-            },
-            secret: Secret::Pair(pair),
-        }))
+        let public_key = PublicKeyInfo {
+            der: pair.subject_public_key_info(),
+            bits: pair.der_bytes().to_vec(),
+        };
+        Self::intact(Secret::Pair(pair), public_key)
+    }
+
+    fn intact(secret: Secret, public_key: PublicKeyInfo) -> Self {
+        Self {
+            loaded: Arc::new(Loaded { secret, public_key }),
+            is_intact: true,
+        }
     }
 
     /// The key as a parameter holds it.
@@ -128,7 +148,7 @@ impl PrivateKey {
 
     /// The DER that the key was loaded from, or PKCS#8 for a fresh key.
     pub fn der(&self) -> &[u8] {
-        match &self.0.secret {
+        match &self.loaded.secret {
             Secret::Pair(pair) => pair.serialized_der(),
             Secret::Foreign(der) => der,
         }
@@ -136,12 +156,12 @@ impl PrivateKey {
 
     /// The public key as DER of a `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
     pub fn public_key(&self) -> &[u8] {
-        &self.0.public_key.der
+        &self.loaded.public_key.der
     }
 
     /// The public key without its algorithm.
     pub(crate) fn public_key_bits(&self) -> &[u8] {
-        &self.0.public_key.bits
+        &self.loaded.public_key.bits
     }
 
     /// Whether this function signs with it. Not with RSA under 2048 bits, P-224 and P-521, which a daemon takes.
@@ -154,7 +174,7 @@ impl PrivateKey {
     /// rcgen would sign with P-521, too, but `x509_parser::verify` knows no signature of that curve, so that what was
     /// signed could not be checked here.
     pub(crate) fn signing_key(&self) -> Option<&rcgen::KeyPair> {
-        match &self.0.secret {
+        match &self.loaded.secret {
             Secret::Pair(pair) => {
                 (!pair.is_compatible(&rcgen::PKCS_ECDSA_P521_SHA512)).then_some(pair)
             }
@@ -165,6 +185,20 @@ impl PrivateKey {
     fn label(&self) -> &'static str {
         KeyForm::read(self.der()).map_or("PRIVATE KEY", |form| form.label)
     }
+}
+
+/// The key that Go loads from a file with these blocks, after Docker has looked whether the first is encrypted: it is
+/// the first that is labelled a private key, whichever kind of key the label names.
+fn loaded_by_go(blocks: &[Block]) -> Option<PrivateKey> {
+    if blocks.first()?.is_encrypted {
+        return None;
+    }
+    let is_key = |label: &str| label == "PRIVATE KEY" || label.ends_with(" PRIVATE KEY");
+    let der = &blocks.iter().find(|block| is_key(&block.label))?.der[..];
+    let (key, behind) = der.split_at_checked(sequence_len(der)?)?;
+    let key = PrivateKey::from_der(key).ok()?;
+    // Of PKCS#8 and SEC1, Go does not look at what follows the key.
+    (behind.is_empty() || key.label() != PKCS1_LABEL).then_some(key)
 }
 
 impl fmt::Debug for PrivateKey {

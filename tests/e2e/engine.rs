@@ -1,6 +1,8 @@
 //! The Docker Engine: its daemon with mutual TLS, and its client.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -109,10 +111,11 @@ impl Verdict {
     }
 }
 
-/// Asks a server for its version with the docker client, which shows the generation's certificate.
+/// Asks a server, which is a host and a port, for its version with the docker client, which shows the generation's
+/// certificate.
 #[track_caller]
-pub fn call(client: &Generation, server: SocketAddr, verification: Verification) -> Verdict {
-    let mut command = docker(client, server, verification);
+pub fn call(client: &Generation, server: impl fmt::Display, verification: Verification) -> Verdict {
+    let mut command = docker(&client.ca(), server, verification);
     command.arg("--tlscert").arg(client.cert());
     command.arg("--tlskey").arg(client.key());
     ask_for_version(command)
@@ -122,13 +125,14 @@ pub fn call(client: &Generation, server: SocketAddr, verification: Verification)
 #[track_caller]
 pub fn call_without_certificate(
     trusting: &Generation,
-    server: SocketAddr,
+    server: impl fmt::Display,
     verification: Verification,
 ) -> Verdict {
-    ask_for_version(docker(trusting, server, verification))
+    ask_for_version(docker(&trusting.ca(), server, verification))
 }
 
-fn docker(client: &Generation, server: SocketAddr, verification: Verification) -> Command {
+/// A docker client with this trust bundle.
+pub fn docker(bundle: &Path, server: impl fmt::Display, verification: Verification) -> Command {
     let mut command = Command::new("docker");
     // No certificates but those that are named, whatever the machine is set up for.
     command.env_clear().env("DOCKER_CONFIG", "/nonexistent");
@@ -138,7 +142,7 @@ fn docker(client: &Generation, server: SocketAddr, verification: Verification) -
         Verification::Full => "--tlsverify",
         Verification::None => "--tls",
     });
-    command.arg("--tlscacert").arg(client.ca());
+    command.arg("--tlscacert").arg(bundle);
     command
 }
 

@@ -88,7 +88,7 @@ fn values_that_others_have_written_differently_are_kept_as_they_are() {
             |_| true,
             |value| STANDARD.encode(text_of(value).replace('\n', "\r\n")),
         ),
-        ("blanks", |_| true, |value| format!(" {value} ")),
+        ("blanks", |_| true, |value| format!("{value} ")),
         (
             "comments",
             |_| true,

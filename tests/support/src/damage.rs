@@ -79,10 +79,8 @@ impl Damage {
         match self {
             Self::Missing => Some(Flaw::Missing),
             Self::NotBase64 => Some(Flaw::Undecodable(Undecodable::NotBase64)),
-            Self::Text | Self::Truncated => {
-                Some(Flaw::Undecodable(Undecodable::NoPemBlock { label }))
-            }
-            Self::EmptyBlock | Self::JunkDer => Some(junk),
+            Self::Text => Some(Flaw::Undecodable(Undecodable::NoPemBlock { label })),
+            Self::EmptyBlock | Self::JunkDer | Self::Truncated => Some(junk),
             Self::OfAnotherSet => None,
         }
     }

@@ -1,10 +1,11 @@
 //! What the tests, the benchmarks and the fuzzers share.
 //!
-//! For everybody: [`fixtures`] has the files of `events/` and of `tests/fixtures`, [`sources`] reads the repository's own
-//! files, [`acceptor`] takes connections, and [`table`] shows results.
+//! For everybody: [`fixtures`] has the files of `events/` and of `tests/fixtures`, [`case_files`] those of its folder
+//! `cases`, [`sources`] reads the repository's own files, [`acceptor`] takes connections, and [`table`] shows results.
 //!
 //! For the core: [`sets`] makes stored sets, [`event`] carries events out on them, [`mint`] hands out keys, and [`cases`]
-//! says how often a property is tried. [`damage`] spoils a value, and [`repairs`] says what is written then. [`acceptance`]
+//! says how often a property is tried. [`damage`] spoils a value, [`forms`] writes it
+//! otherwise, and [`repairs`] says what is written then. [`acceptance`]
 //! judges who accepts whom, and [`openssl`] has the openssl command line judge.
 //!
 //! For the handler: [`by_hand`] runs it from one call to the next, with a store in memory.
@@ -22,11 +23,13 @@ pub mod acceptance;
 pub mod acceptor;
 pub mod built;
 pub mod by_hand;
+pub mod case_files;
 pub mod cases;
 pub mod damage;
 pub mod engine;
 pub mod event;
 pub mod fixtures;
+pub mod forms;
 pub mod lambda;
 pub mod mint;
 pub mod openssl;
