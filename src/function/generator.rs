@@ -13,6 +13,7 @@ use crate::pki::certificate::Certificate;
 use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
+use crate::plan::open_rotation::OpenRotation;
 use crate::plan::planner;
 use crate::plan::publication::{Publication, PublicationError, publication};
 use crate::plan::removal::{Departure, Removal, removal};
@@ -31,6 +32,8 @@ use crate::store::{ParameterStore, Put, StoreError};
 pub struct Reconciled {
     /// What was done, and why.
     pub plan: Plan,
+    /// The rotation that is open now.
+    pub rotation: Option<OpenRotation>,
     /// What `Fn::GetAtt` reads.
     pub data: GeneratorData,
     /// What is not as it should be, but is kept all the same.
@@ -125,7 +128,11 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             let ended = self.claimant.end(&lease).await;
             if let Some(stored) = published? {
                 ended?;
-                return Ok(self.reconciled(plan, &stored, &publication.result));
+                let mut reconciled = self.reconciled(plan, &stored, &publication.result);
+                // What is stored now does not tell any more.
+                let exposed = warning::exposed_keys(self.rack, &assessment);
+                reconciled.warnings.extend(exposed);
+                return Ok(reconciled);
             }
         }
     }
@@ -263,6 +270,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
     fn reconciled(&self, plan: Plan, stored: &StoredSet, assessment: &Assessment) -> Reconciled {
         Reconciled {
             plan,
+            rotation: OpenRotation::of(assessment),
             data: data(self.rack, assessment),
             warnings: warning::warnings(self.rack, stored, assessment, self.machine.now()),
         }

@@ -189,7 +189,10 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
             _ => rack.hex().to_owned(),
         };
         let report = Report {
-            summary: reconciled.plan.to_string(),
+            summary: match &reconciled.rotation {
+                Some(rotation) => format!("{}; {rotation}", reconciled.plan),
+                None => reconciled.plan.to_string(),
+            },
             cuts_off: reconciled.plan.cuts_off(),
             warnings: reconciled.warnings,
         };

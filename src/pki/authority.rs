@@ -1,7 +1,7 @@
 //! A CA that can issue: its certificate together with its private key.
 //!
 //! Every field of what is issued is set here; none is left to a default. The profiles are those of RFC 5280, with
-//! pathLenConstraint 1 on a self-signed CA, for a cross-certificate must fit below it when it is the anchor.
+//! pathLenConstraint 1 on a new CA, for a cross-certificate must fit below it when it is the anchor.
 
 use aws_lc_rs::digest;
 use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString, UniversalString};
@@ -25,6 +25,9 @@ use crate::pki::timestamp::timestamp;
 const CLOCK_SKEW: Duration = Duration::hours(1);
 /// pathLenConstraint of a self-signed CA: one cross-certificate fits below it.
 const ROOT_PATH_LENGTH: u8 = 1;
+/// pathLenConstraint of one that is written again. It admits whatever the original may have admitted, and nobody else
+/// writes it: so it tells that what the original admits, which daemons hold, is not known.
+pub(crate) const REISSUED_PATH_LENGTH: u8 = 9;
 /// pathLenConstraint of a cross-certificate: only end-entity certificates below it.
 const CROSS_PATH_LENGTH: u8 = 0;
 /// Bytes of a serial number; the highest bit is cleared, so that 127 random bits remain.
@@ -68,22 +71,22 @@ pub enum IssueError {
 /// What is known of a CA certificate that is lost, from an end-entity certificate that its key signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostCertificate {
-    /// The subject's DER.
+    /// The subject's DER; it can be written again byte for byte.
     pub subject: Vec<u8>,
     /// The subject key identifier, if it is known.
     pub key_id: Option<Vec<u8>>,
-    /// The certificate that is written again must not end before this.
-    pub not_after_at_least: OffsetDateTime,
+    /// When the end-entity certificate ends.
+    pub leaf_not_after: OffsetDateTime,
 }
 
 impl LostCertificate {
-    /// What a certificate tells of the CA that issued it.
-    pub(crate) fn of_leaf(leaf: &Certificate) -> Self {
-        Self {
+    /// What a certificate tells of the CA that issued it; nothing if that CA's name cannot be written again.
+    pub(crate) fn of_leaf(leaf: &Certificate) -> Option<Self> {
+        is_writable_name(leaf.issuer()).then(|| Self {
             subject: leaf.issuer().to_vec(),
             key_id: leaf.authority_key_id().map(<[u8]>::to_vec),
-            not_after_at_least: leaf.not_after(),
-        }
+            leaf_not_after: leaf.not_after(),
+        })
     }
 }
 
@@ -125,12 +128,11 @@ impl<'a> CertificateAuthority<'a> {
     pub(crate) fn reissue(
         lost: &LostCertificate,
         key: &'a PrivateKey,
-        validity: Duration,
+        not_after: OffsetDateTime,
         now: OffsetDateTime,
         mint: &mut dyn Mint,
     ) -> Result<Self, IssueError> {
-        let not_after = (now + validity).max(lost.not_after_at_least);
-        let mut params = ca_params(ROOT_PATH_LENGTH, &mint.serial()?, now, not_after);
+        let mut params = ca_params(REISSUED_PATH_LENGTH, &mint.serial()?, now, not_after);
         params.distinguished_name = distinguished_name(&lost.subject)?;
         let key_id = lost.key_id.clone();
         params.key_identifier_method =
@@ -215,6 +217,24 @@ impl<'a> CertificateAuthority<'a> {
             KeyIdMethod::PreSpecified(key_id.unwrap_or_default().to_vec());
         let issuer = Issuer::new(issuer, self.signing_key);
         Ok(params.signed_by(public_key, &issuer)?.der().to_vec())
+    }
+}
+
+/// The bytes that a self-signed certificate has besides names, key and signature, at most.
+const LONGEST_REST_BYTES: usize = 200;
+
+/// The most bytes that a certificate written again for this name and key has: the name twice, the key, and a signature
+/// that is no longer than a key of either kind.
+pub(crate) fn longest_reissued_der(subject: &[u8], public_key: &[u8]) -> usize {
+    2 * subject.len() + 2 * public_key.len() + LONGEST_REST_BYTES
+}
+
+/// The most bytes that a new CA's certificate has.
+pub(crate) const fn longest_created_der(algorithm: KeyAlgorithm) -> usize {
+    match algorithm {
+        KeyAlgorithm::EcdsaP256 => 456,
+        KeyAlgorithm::EcdsaP384 => 518,
+        KeyAlgorithm::Rsa2048 => 837,
     }
 }
 
@@ -417,6 +437,78 @@ mod tests {
             let is_plain = rdns.iter().all(|rdn| rdn.len() == 1)
                 && kinds.iter().collect::<BTreeSet<_>>().len() == kinds.len();
             prop_assert_eq!(is_writable_name(&make_name(&rdns)), is_plain);
+        }
+    }
+
+    /// Mints fresh keys, and serial numbers of the greatest length.
+    struct LongSerials;
+
+    impl Mint for LongSerials {
+        fn key(&mut self, algorithm: KeyAlgorithm) -> Result<PrivateKey, rcgen::Error> {
+            PrivateKey::generate(algorithm)
+        }
+
+        fn serial(&mut self) -> Result<[u8; SERIAL_BYTES], rcgen::Error> {
+            Ok([0xff; SERIAL_BYTES])
+        }
+    }
+
+    /// From 2050 on, a date takes two characters more (RFC 5280, section 4.1.2.5).
+    const LATE: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(2_840_140_800) {
+        Ok(late) => late,
+        Err(_) => panic!("2060-01-01T00:00:00Z is a date"),
+    };
+    /// An ECDSA signature takes up to two bytes more for each of its two numbers, and mostly one of them.
+    const TRIES: usize = 300;
+    const VALIDITY: Duration = Duration::days(36_500);
+
+    #[test]
+    fn a_new_ca_is_never_longer_than_is_reckoned_and_nearly_as_long() {
+        const MOST_TOO_MUCH_BYTES: usize = 20;
+        for algorithm in KeyAlgorithm::ALL {
+            let tries = match algorithm {
+                KeyAlgorithm::Rsa2048 => 1,
+                _ => TRIES,
+            };
+            let key = LongSerials.key(algorithm).expect("a key can be made");
+            let made = (0..tries).map(|_| {
+                let ca = CertificateAuthority::create(&key, VALIDITY, LATE, &mut LongSerials);
+                ca.expect("the key can sign").certificate().der().len()
+            });
+            let made = made.max().expect("it was tried");
+            let reckoned = longest_created_der(algorithm);
+            let is_near = (reckoned - MOST_TOO_MUCH_BYTES..=reckoned).contains(&made);
+            assert!(is_near, "{algorithm:?}: {made} of {reckoned}");
+        }
+    }
+
+    #[test]
+    fn a_ca_that_is_written_again_is_never_longer_than_is_reckoned() {
+        const MOST_TOO_MUCH_BYTES: usize = 160;
+        let names = [
+            make_name(&[vec![(1, 12, b"Convox".to_vec())]]),
+            make_name(&[vec![(1, 12, vec![b'n'; 60])], vec![(2, 19, vec![b'o'; 40])]]),
+        ];
+        for algorithm in KeyAlgorithm::ALL {
+            let key = LongSerials.key(algorithm).expect("a key can be made");
+            for subject in &names {
+                // None, one of SHA-1, and one of SHA-512.
+                for key_id_bytes in [None, Some(20), Some(64)] {
+                    let lost = LostCertificate {
+                        subject: subject.clone(),
+                        key_id: key_id_bytes.map(|bytes| vec![7; bytes]),
+                        leaf_not_after: LATE + VALIDITY,
+                    };
+                    let end = LATE + VALIDITY;
+                    let ca =
+                        CertificateAuthority::reissue(&lost, &key, end, LATE, &mut LongSerials);
+                    let bytes = ca.expect("the key can sign").certificate().der().len();
+                    let reckoned = longest_reissued_der(subject, key.public_key());
+                    assert!(bytes <= reckoned, "{algorithm:?}: {bytes} of {reckoned}");
+                    let too_much = reckoned - bytes;
+                    assert!(too_much <= MOST_TOO_MUCH_BYTES, "{algorithm:?}: {too_much}");
+                }
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! X.509 certificates as they are found: parsed once, with what the decision needs at hand.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -403,6 +404,16 @@ impl CaCertificate {
         self.0.0.name_constraints.as_ref()
     }
 
+    /// Whether its constraints admit a path from this end-entity certificate to it over so many other CA certificates.
+    pub(crate) fn admits(&self, between: usize, leaf: &Certificate) -> bool {
+        let is_short = |most| u32::try_from(between).is_ok_and(|between| between <= most);
+        let mut names = leaf.alternative_names().iter();
+        self.path_length().is_none_or(is_short)
+            && self
+                .name_constraints()
+                .is_none_or(|constraints| names.all(|name| constraints.allow(name)))
+    }
+
     /// Whether another certificate is of the same key.
     pub(crate) fn has_key_of(&self, other: &Self) -> bool {
         self.public_key() == other.public_key()
@@ -429,6 +440,12 @@ impl std::ops::Deref for CaCertificate {
     type Target = Certificate;
 
     fn deref(&self) -> &Certificate {
+        &self.0
+    }
+}
+
+impl Borrow<Certificate> for CaCertificate {
+    fn borrow(&self) -> &Certificate {
         &self.0
     }
 }

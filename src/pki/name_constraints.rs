@@ -40,6 +40,16 @@ impl NameConstraints {
         }
     }
 
+    /// The permitted domains and whatever is one label below them.
+    pub(crate) fn permitted_dns_names(&self) -> Vec<SubjectAlternativeName> {
+        let names = self.permitted.dns.iter().flat_map(|tree| {
+            let domain = tree.trim_start_matches('.');
+            [domain.to_owned(), format!("*.{domain}")]
+        });
+        let names = names.filter_map(|name| SubjectAlternativeName::parse(&name));
+        names.filter(|name| self.allow(name)).collect()
+    }
+
     /// Whether a certificate for this name may stand below: it is not excluded, and it is permitted, or of a kind that
     /// no permitted subtree speaks of.
     pub fn allow(&self, name: &SubjectAlternativeName) -> bool {

@@ -11,51 +11,14 @@ use time::OffsetDateTime;
 use crate::pki::authority::LostCertificate;
 use crate::pki::bundle;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
-use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::cause::Cause;
+use crate::plan::current_ca::CurrentCa;
+use crate::plan::obstacle::{Obstacle, Signer};
 use crate::plan::spec::Spec;
 use crate::set::decoded::Found;
 use crate::set::rack::Part;
-
-/// The CA that the CA key belongs to.
-#[derive(Clone, Debug)]
-pub struct CurrentCa {
-    /// Its private key.
-    pub key: PrivateKey,
-    /// Its certificate, or what the end-entity certificate tells of it where it is lost.
-    pub certificate: Result<CaCertificate, LostCertificate>,
-}
-
-impl CurrentCa {
-    /// The certificate, unless it is lost.
-    pub fn certificate(&self) -> Option<&CaCertificate> {
-        self.certificate.as_ref().ok()
-    }
-
-    /// The subject's DER.
-    pub fn subject(&self) -> &[u8] {
-        match &self.certificate {
-            Ok(authority) => authority.subject(),
-            Err(lost) => &lost.subject,
-        }
-    }
-
-    /// Whether this CA has issued a certificate.
-    pub fn has_issued(&self, certificate: &Certificate) -> bool {
-        certificate.is_issued_by(self.subject(), self.public_key())
-    }
-
-    /// Its public key as DER of a `SubjectPublicKeyInfo`.
-    pub fn public_key(&self) -> &[u8] {
-        self.key.public_key()
-    }
-
-    /// Whether a certificate is of this CA's key.
-    pub(crate) fn has_key_of(&self, authority: &CaCertificate) -> bool {
-        self.public_key() == authority.public_key()
-    }
-}
+use crate::set::state::State;
 
 /// The CA that everything published since the last close trusts and leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +40,8 @@ pub struct Assessment {
     anchors: Vec<CaCertificate>,
     /// The CAs of the bundle and of the record that are trusted no more.
     retired: Vec<CaCertificate>,
+    /// The previous CA that the published certificate was moved away from by the operator's word.
+    moved_from: Option<CaCertificate>,
 }
 
 impl Assessment {
@@ -84,11 +49,13 @@ impl Assessment {
     pub fn of(found: Found) -> Self {
         let current = current_ca(&found);
         let retired = retired(&found, current.as_ref());
+        let moved_from = moved_from(&found, current.as_ref(), &retired);
         Self {
-            anchors: possible_anchors(&found, current.as_ref(), &retired),
+            anchors: possible_anchors(&found, current.as_ref(), &retired, moved_from.as_ref()),
             found,
             current,
             retired,
+            moved_from,
         }
     }
 
@@ -100,7 +67,36 @@ impl Assessment {
     /// The previous CA while a rotation is open, whatever the date: what `PreviousCACertSha256` shows, and what
     /// `RetiredCA` must name.
     pub fn previous_ca(&self) -> Option<&CaCertificate> {
-        self.current.as_ref().and(self.anchors.first())
+        let previous = self.anchors.first().or(self.moved_from.as_ref());
+        self.current.as_ref().and(previous)
+    }
+
+    /// The previous CA that the published certificate was moved away from by the operator's word. It is trusted until
+    /// the close, for what runs may still present certificates of it, and it is no anchor any more.
+    pub(crate) fn moved_from(&self) -> Option<&CaCertificate> {
+        self.moved_from.as_ref()
+    }
+
+    /// The key of a CA that is not the current one, if it is recorded.
+    pub(crate) fn recorded_key(&self, authority: &CaCertificate) -> Option<PrivateKey> {
+        let key = self.found.state.as_ref().ok()?.anchor()?.key()?;
+        (key.public_key() == authority.public_key()).then_some(key)
+    }
+
+    /// The key of a CA that is not the current one, if that can vouch for another.
+    pub(crate) fn vouching(&self, authority: &CaCertificate) -> Result<PrivateKey, Obstacle> {
+        let nothing = State::empty();
+        let state = self.found.state.as_ref().unwrap_or(&nothing);
+        Signer::other(authority, self.recorded_key(authority)).for_a_ca(state)
+    }
+
+    /// Whether the current CA has issued the published certificate.
+    pub(crate) fn leaf_is_of_current_ca(&self) -> bool {
+        let current = self.current.as_ref();
+        let leaf = self.found.leaf();
+        current
+            .zip(leaf)
+            .is_some_and(|(current, leaf)| current.has_issued(leaf))
     }
 
     /// The CA that an earlier event began to retire, and did not finish.
@@ -158,6 +154,7 @@ impl Assessment {
             Err(flaw) => causes.push(Cause::flawed(Part::Cert, *flaw)),
             Ok(chain) => {
                 let leaf = chain.leaf();
+                causes.extend(leaf.weakness().map(|weakness| Cause::Weak { weakness }));
                 causes.extend(Cause::of_end(Part::Cert, leaf, spec, now));
                 if let Ok(key) = &self.found.key
                     && key.public_key() != leaf.public_key()
@@ -188,9 +185,13 @@ impl Assessment {
         }
         let is_orphan = |certificate: &Certificate| {
             let mut issuers = self.found.authorities();
+            let is_of_current = |current: &CurrentCa| {
+                // Its key goes on under the name that it has.
+                current.has_issued(certificate) || certificate.is_signed_by(current.public_key())
+            };
             !certificate.is_expired(now)
                 && !issuers.any(|authority| authority.has_issued(certificate))
-                && !matches!(&self.current, Some(current) if current.has_issued(certificate))
+                && !self.current.as_ref().is_some_and(is_of_current)
         };
         let mut crosses = chain.crosses().iter();
         let behind = crosses.clone().any(|cross| cross.has_issued(leaf));
@@ -202,17 +203,20 @@ impl Assessment {
 /// Rule 3 of docs/rotation.md: the CA that the CA key belongs to, wherever its certificate stands; else what its leaf
 /// tells of it.
 ///
-/// A certificate of another name than the leaf's issuer is not the one that daemons and clients hold.
+/// Of several certificates of that key, one of the name under which it issued the leaf is what daemons and clients hold.
 fn current_ca(found: &Found) -> Option<CurrentCa> {
     let key = found.ca_key.as_ref().ok()?;
-    let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
+    let leaf = found.leaf();
     let leaf = leaf.filter(|leaf| leaf.is_signed_by(key.public_key()));
-    let named = found
-        .authorities()
-        .filter(|authority| leaf.is_none_or(|leaf| leaf.issuer() == authority.subject()));
-    let certificate = match bundle::longest_lasting(named, key.public_key()) {
+    let of_key = |names_issuer: bool| {
+        let is_named = move |authority: &&CaCertificate| {
+            !names_issuer || leaf.is_some_and(|leaf| leaf.issuer() == authority.subject())
+        };
+        bundle::longest_lasting(found.authorities().filter(is_named), key.public_key())
+    };
+    let certificate = match of_key(true).or_else(|| of_key(false)) {
         Some(authority) => Ok(authority.clone()),
-        None => Err(LostCertificate::of_leaf(leaf?)),
+        None => Err(LostCertificate::of_leaf(leaf?)?),
     };
     Some(CurrentCa {
         key: key.clone(),
@@ -239,11 +243,25 @@ fn retired(found: &Found, current: Option<&CurrentCa>) -> Vec<CaCertificate> {
         .collect()
 }
 
+/// The previous CA that the state says the published certificate was moved away from. A chain that leads to it was put
+/// back from before, or was not replaced yet.
+fn moved_from(
+    found: &Found,
+    current: Option<&CurrentCa>,
+    retired: &[CaCertificate],
+) -> Option<CaCertificate> {
+    let left = found.state.as_ref().ok()?.moved_from()?;
+    let is_current = current.is_some_and(|current| current.has_key_of(left));
+    let leads_to = found.cert.as_ref().is_ok_and(|chain| chain.leads_to(left));
+    (!is_current && !leads_to && !retired.contains(left)).then(|| left.clone())
+}
+
 /// Rule 2 of docs/rotation.md: the CAs that can be the anchor before the current one is, the likeliest first.
 fn possible_anchors(
     found: &Found,
     current: Option<&CurrentCa>,
     retired: &[CaCertificate],
+    moved_from: Option<&CaCertificate>,
 ) -> Vec<CaCertificate> {
     let bundled = found.bundled();
     let chain = found.cert.as_ref().ok();
@@ -258,22 +276,27 @@ fn possible_anchors(
             state.has_retired(&ca.fingerprint()) && (is_current(ca) || distance(ca) == Some(0))
         })
     });
-    let recorded = found.recorded_anchor().filter(|_| !is_restored);
-    // A bundle of which neither the CA key nor the certificate is belongs to another set.
-    let is_of_this_set =
-        current.is_none_or(|ca| ca.certificate().is_some()) || bundled.iter().any(is_current);
+    // So it is where a cross-certificate leads to another CA than the record names.
+    let is_elsewhere = |recorded: &CaCertificate| {
+        let mut authorities = found.authorities().filter(|ca| !is_current(ca));
+        authorities.any(|ca| !ca.has_key_of(recorded) && distance(ca).is_some_and(|far| far > 0))
+    };
+    let recorded = found.recorded_anchor().filter(|ca| !is_elsewhere(ca));
+    let recorded =
+        recorded.filter(|ca| !is_restored && moved_from.is_none_or(|m| !m.has_key_of(ca)));
+    let is_alone = current.is_none() && moved_from.is_none() && bundled.len() == 1;
     let rank = |ca: &CaCertificate| match distance(ca) {
         // A cross-certificate shows what was the anchor when the chain was published; the farthest CA is the one that
         // the oldest daemons know.
         Some(distance @ 1..) => Some((0, Reverse(distance))),
         _ if recorded == Some(ca) => Some((1, Reverse(0))),
         Some(0) => Some((2, Reverse(0))),
-        _ if is_of_this_set && !recorded.is_some_and(is_current) => Some((3, Reverse(0))),
+        // Nothing else tells which CA the daemons know.
+        _ if is_alone => Some((3, Reverse(0))),
         _ => None,
     };
-    let mut ranked: Vec<_> = bundled
-        .iter()
-        .chain(recorded)
+    let mut ranked: Vec<_> = found
+        .authorities()
         .filter(|ca| !is_current(ca) && !retired.contains(ca))
         .filter_map(|ca| Some((rank(ca)?, ca.clone())))
         .collect();

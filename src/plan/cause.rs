@@ -5,7 +5,8 @@ use std::fmt;
 use time::{Duration, OffsetDateTime};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
-use crate::pki::certificate::{Certificate, Fingerprint};
+use crate::pki::certificate::{Certificate, Fingerprint, Weakness};
+use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::Spec;
 use crate::set::flaw::Flaw;
 use crate::set::rack::Part;
@@ -40,8 +41,16 @@ pub enum Cause {
     },
     /// The CA key loads, but no CA certificate of the bundle has it.
     ForeignCaKey,
-    /// The CA key's certificate has another name than the one under which that key issued the end-entity certificate.
-    OtherCaName,
+    /// The current CA cannot issue the certificate that is asked for.
+    CannotIssue {
+        /// Why.
+        obstacle: Obstacle,
+    },
+    /// No daemon of today takes the end-entity certificate.
+    Weak {
+        /// Why.
+        weakness: Weakness,
+    },
     /// The key and the end-entity certificate do not belong together.
     KeyMismatch,
     /// No path leads from the end-entity certificate to the anchor.
@@ -56,7 +65,7 @@ pub enum Cause {
         /// The first such name.
         name: SubjectAlternativeName,
     },
-    /// The bundle or the chain has a block that cannot be used, or two blocks on one line.
+    /// A daemon reads something else than what is there, or nothing.
     NotIntact {
         /// The part.
         part: Part,
@@ -73,6 +82,11 @@ pub enum Cause {
     },
     /// A `RotationToken` that was not seen before.
     NewToken,
+    /// `RetiredCA` says that everything that runs trusts the current CA, which the previous one cannot vouch for.
+    Trusted {
+        /// The current CA.
+        authority: Fingerprint,
+    },
     /// `RetiredCA` names the previous CA, now or in an earlier event that did not finish.
     Retired {
         /// The previous CA.
@@ -86,7 +100,12 @@ impl fmt::Display for Cause {
             Self::NothingStored => f.write_str("nothing is stored yet"),
             Self::Flawed { part, flaw } => write!(f, "the {part} {flaw}"),
             Self::Expired { part, not_after } => {
-                write!(f, "the {} expired on {}", part.certificate(), not_after.date())
+                write!(
+                    f,
+                    "the {} expired on {}",
+                    part.certificate(),
+                    not_after.date()
+                )
             }
             Self::Expiring {
                 part,
@@ -102,9 +121,10 @@ impl fmt::Display for Cause {
             Self::ForeignCaKey => {
                 f.write_str("the CA key does not match any CA certificate of the set")
             }
-            Self::OtherCaName => f.write_str(
-                "the CA certificate's name differs from the issuer of the certificate that its key signed",
-            ),
+            Self::CannotIssue { obstacle } => {
+                write!(f, "the CA cannot issue what is asked for: {obstacle}")
+            }
+            Self::Weak { weakness } => write!(f, "the certificate {weakness}"),
             Self::KeyMismatch => f.write_str("the key does not match the certificate"),
             Self::NotLeadingTo { anchor } => {
                 write!(f, "the certificate does not lead to the anchor CA {anchor}")
@@ -114,21 +134,38 @@ impl fmt::Display for Cause {
             }
             Self::NameNotCovered { name } => write!(f, "the certificate does not cover {name}"),
             Self::NotIntact { part } => {
-                write!(f, "the {part} contains an unusable block, or two blocks on one line")
+                write!(
+                    f,
+                    "the {part} is not written such that a daemon reads all of it"
+                )
             }
             Self::BundleLacks { authority } => {
                 write!(f, "the trust bundle does not contain the CA {authority}")
             }
             Self::BundleHasRetired { authority } => {
-                write!(f, "the trust bundle still contains the retired CA {authority}")
+                write!(
+                    f,
+                    "the trust bundle still contains the retired CA {authority}"
+                )
             }
             Self::NewToken => f.write_str("RotationToken has a new value"),
+            Self::Trusted { authority } => {
+                write!(
+                    f,
+                    "RetiredCA asserts that everything that is running trusts the CA {authority}"
+                )
+            }
             Self::Retired { authority } => write!(f, "the previous CA {authority} is retired"),
         }
     }
 }
 
 impl Cause {
+    /// Whether a pair of which this is said is of use for now, and can wait for a CA that everybody trusts.
+    pub(crate) const fn can_wait(&self) -> bool {
+        matches!(self, Self::Expiring { .. } | Self::NameNotCovered { .. })
+    }
+
     pub(crate) const fn flawed(part: Part, flaw: Flaw) -> Self {
         Self::Flawed { part, flaw }
     }

@@ -1,47 +1,70 @@
 //! What is decided of the certificates and keys of a set that is assessed: rules 5 to 7 and 9 of docs/rotation.md.
 
-use time::OffsetDateTime;
-
 use crate::pki::certificate::CaCertificate;
-use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
-use crate::plan::assessment::{Anchor, Assessment, CurrentCa};
+use crate::plan::assessment::Anchor;
+use crate::plan::case::{Case, Word};
 use crate::plan::cause::Cause;
-use crate::plan::spec::{Occasion, RetirementWord, Spec};
+use crate::plan::current_ca::CurrentCa;
+use crate::plan::obstacle::{Obstacle, Signer};
+use crate::plan::spec::Occasion;
+use crate::plan::trust::trust;
 use crate::plan::{
     Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
+    Trust,
 };
 use crate::set::rack::Part;
-use crate::set::state::{AnchorRecord, State};
+use crate::set::state::AnchorRecord;
 
-/// One event's question, with the answers to what comes before the decision.
-pub(crate) struct Case<'a> {
-    pub(crate) spec: &'a Spec,
-    pub(crate) assessment: &'a Assessment,
-    pub(crate) now: OffsetDateTime,
-    /// The state as the event leaves it, but for what is recorded of the plan.
-    pub(crate) state: &'a State,
-    /// The anchor, once the close is done.
-    pub(crate) anchor: Option<Anchor>,
-    /// The CA that is retired by this event, or by one before it that did not come to its end.
-    pub(crate) closed: Option<CaCertificate>,
-    pub(crate) rotates_for_token: bool,
-    /// What is wrong with the published pair by itself.
-    pub(crate) pair_causes: Vec<Cause>,
+/// How a new pair leads to an anchor that is not the current CA.
+enum Lead {
+    /// The current CA issues it, and a cross-certificate stands behind it.
+    Cross(CrossPlan),
+    /// The anchor issues it itself.
+    Direct(PrivateKey),
 }
 
 impl Case<'_> {
     /// Why the current CA cannot stay, apart from a token.
     pub(crate) fn due_causes(&self) -> Vec<Cause> {
-        match &self.assessment.current {
-            Some(current) => {
-                let certificate = current.certificate();
-                let end =
-                    certificate.and_then(|ca| Cause::of_end(Part::CaCert, ca, self.spec, self.now));
-                end.into_iter().collect()
+        let Some(current) = &self.assessment.current else {
+            return if self.assessment.found.is_empty() {
+                vec![Cause::NothingStored]
+            } else {
+                self.ca_flaws()
+            };
+        };
+        let end = match current.certificate() {
+            Some(certificate) => Cause::of_end(Part::CaCert, certificate, self.spec, self.now),
+            // Of a lost one nothing tells that it lasts longer than the pair.
+            None => self
+                .assessment
+                .found
+                .leaf()
+                .and_then(|leaf| Cause::of_end(Part::Cert, leaf, self.spec, self.now)),
+        };
+        if end.is_some() && current.certificate().is_none() {
+            return self.ca_flaws().into_iter().chain(end).collect();
+        }
+        end.into_iter().chain(self.cannot_issue(current)).collect()
+    }
+
+    /// Why the current CA cannot issue what has to be issued; nothing if it can, or nothing has to.
+    fn cannot_issue(&self, current: &CurrentCa) -> Vec<Cause> {
+        let goes_on_without = |anchor| match self.lead(anchor) {
+            Ok(Lead::Direct(_)) => true,
+            Ok(Lead::Cross(_)) => false,
+            Err(_) => self.pair_can_wait(),
+        };
+        if self.pair_is_good() || self.previous_ca().is_some_and(goes_on_without) {
+            return Vec::new();
+        }
+        match Signer::current(current).for_a_leaf(self.spec) {
+            Ok(_) => Vec::new(),
+            Err(obstacle) => {
+                let causes = self.new_pair_causes().into_iter();
+                causes.chain([Cause::CannotIssue { obstacle }]).collect()
             }
-            None if self.assessment.found.is_empty() => vec![Cause::NothingStored],
-            None => self.ca_flaws(),
         }
     }
 
@@ -53,13 +76,8 @@ impl Case<'_> {
         }
         match &self.assessment.found.ca_key {
             Err(flaw) => causes.push(Cause::flawed(Part::CaKey, *flaw)),
-            Ok(key) => match &self.assessment.found.ca_cert {
-                Ok(bundle) if bundle.with_public_key(key.public_key()).is_some() => {
-                    causes.push(Cause::OtherCaName);
-                }
-                Ok(_) => causes.push(Cause::ForeignCaKey),
-                Err(_) => {}
-            },
+            Ok(_) if self.assessment.found.ca_cert.is_ok() => causes.push(Cause::ForeignCaKey),
+            Ok(_) => {}
         }
         causes
     }
@@ -68,10 +86,9 @@ impl Case<'_> {
     pub(crate) fn refuse_retiring_the_current_ca(&self) -> Result<(), Refusal> {
         let current = self.assessment.current_ca_certificate();
         let current = current.map(|ca| ca.fingerprint());
-        let retired = |word: Option<RetirementWord>| word.map(|word| word.retired);
-        let given = retired(self.spec.properties.retired_ca);
-        let is_new = given != retired(self.spec.old.retired_ca);
-        match current.filter(|_| current == given && is_new) {
+        let given = self.spec.properties.retired_ca;
+        let is_new = given != self.spec.old.retired_ca;
+        match current.filter(|_| is_new && current == given.map(|word| word.retired)) {
             Some(current) => Err(Refusal::RetiresCurrentCa { current }),
             None => Ok(()),
         }
@@ -91,60 +108,83 @@ impl Case<'_> {
     /// Rule 5 of docs/rotation.md: the current CA is healthy and no token asks for another.
     pub(crate) fn keep_ca(&self, current: &CurrentCa) -> Plan {
         let mut causes = Vec::new();
-        let pair_is_good = self.pair_is_good();
-        let anchor = self.previous_ca();
-        let cross = anchor.and_then(|anchor| self.cross(current, anchor));
-        let gives_up_anchor = anchor.is_some() && cross.is_none() && !pair_is_good;
-        let pair = if pair_is_good {
-            self.good_pair(&mut causes)
-        } else {
-            causes.extend(self.pair_causes.iter().cloned());
-            if causes.is_empty() {
-                causes.push(self.leads_nowhere());
-            }
-            let leaf = self.assessment.found.cert.as_ref().ok();
-            let leaf = leaf.map(CertificateChain::leaf);
-            match leaf.filter(|leaf| self.pair_causes.is_empty() && current.has_issued(leaf)) {
-                Some(_) if gives_up_anchor => PairPlan::Keep,
-                Some(leaf) => PairPlan::Rewrite {
-                    leaf: leaf.clone(),
-                    cross,
-                },
-                None => self.new_pair(cross),
-            }
-        };
-        let anchor = match anchor {
-            Some(anchor) if !gives_up_anchor => AnchorPlan::Previous(anchor.clone()),
-            _ => AnchorPlan::Current,
-        };
-        let also_trusted = match &anchor {
-            AnchorPlan::Current => self.also_trusted(current),
-            _ => None,
-        };
+        let (pair, anchor) = self.pair_of_kept_ca(current, &mut causes);
+        let gives_up_anchor = self.previous_ca().is_some() && matches!(anchor, AnchorPlan::Current);
+        let ca = CaPlan::Keep(current.clone());
         let bundle_causes = self.bundle_causes(current, &anchor, &pair);
-        let writes_bundle = self.closed.is_some() || !bundle_causes.is_empty();
+        let writes_bundle = self.closed().is_some() || !bundle_causes.is_empty();
         causes.splice(0..0, bundle_causes);
-        causes.splice(0..0, self.close_cause());
+        causes.splice(0..0, self.word_cause());
+        let repaired_keys = self.repaired_keys(&ca, &pair, &mut causes);
         let action = match &pair {
             _ if current.certificate().is_none() => Action::ReissueCa,
-            _ if self.closed.is_some() => Action::Close,
-            PairPlan::Issue { .. } => Action::Reissue,
+            _ if self.closed().is_some() => Action::Close,
+            _ if matches!(self.word, Word::Move) => Action::Move,
+            PairPlan::Issue { .. } | PairPlan::IssueByAnchor { .. } => Action::Reissue,
             PairPlan::Repair(_) | PairPlan::Rewrite { .. } => Action::Repair,
-            PairPlan::Keep if writes_bundle => Action::Repair,
+            PairPlan::Keep if writes_bundle || !repaired_keys.is_empty() => Action::Repair,
             PairPlan::Keep if gives_up_anchor => Action::Record,
             PairPlan::Keep => Action::Keep,
         };
-        self.with_cut_off(Plan {
+        self.finished(Plan {
             action,
             causes,
             cut_off: CutOff::Nobody,
-            ca: CaPlan::Keep(current.clone()),
+            ca,
             anchor,
-            also_trusted,
+            trust: Trust::default(),
             writes_bundle,
+            repaired_keys,
             pair,
             state: StatePlan::Keep,
         })
+    }
+
+    /// What happens to the pair while the CA stays, and which CA is the anchor then.
+    fn pair_of_kept_ca(
+        &self,
+        current: &CurrentCa,
+        causes: &mut Vec<Cause>,
+    ) -> (PairPlan, AnchorPlan) {
+        let previous = self.previous_ca();
+        let kept_anchor = previous.map_or(AnchorPlan::Current, |anchor| {
+            AnchorPlan::Previous(anchor.clone())
+        });
+        if self.pair_is_good() {
+            return (self.good_pair(causes), kept_anchor);
+        }
+        let path = previous.map(|anchor| self.lead(anchor));
+        let waits = match &path {
+            // It would end no later than the one that is there.
+            Some(Ok(Lead::Direct(_))) => {
+                self.pair_can_wait() && previous.is_some_and(|ca| self.spec.is_due(ca, self.now))
+            }
+            Some(Err(_)) => self.pair_can_wait(),
+            Some(Ok(Lead::Cross(_))) | None => false,
+        };
+        if waits {
+            return (self.good_pair(causes), kept_anchor);
+        }
+        causes.extend(self.new_pair_causes());
+        let leaf = self.assessment.found.leaf();
+        let leaf = leaf.filter(|leaf| self.pair_causes.is_empty() && current.has_issued(leaf));
+        match (leaf, path) {
+            (_, Some(Ok(Lead::Direct(anchor_key)))) => {
+                let key = self.leaf_key();
+                (PairPlan::IssueByAnchor { key, anchor_key }, kept_anchor)
+            }
+            (Some(leaf), Some(Ok(Lead::Cross(cross)))) => {
+                let (leaf, cross) = (leaf.clone(), Some(cross));
+                (PairPlan::Rewrite { leaf, cross }, kept_anchor)
+            }
+            (None, Some(Ok(Lead::Cross(cross)))) => (self.new_pair(Some(cross)), kept_anchor),
+            // Nothing new can lead to the anchor.
+            (Some(_), Some(Err(_))) => (PairPlan::Keep, AnchorPlan::Current),
+            (_, Some(Err(_)) | None) => (
+                self.new_pair(self.cross_of_a_lost_ca(current)),
+                AnchorPlan::Current,
+            ),
+        }
     }
 
     /// Rule 6 of docs/rotation.md: the current CA is missing, expiring or expired, or a token asks for a new one.
@@ -152,96 +192,184 @@ impl Case<'_> {
         if self.rotates_for_token {
             causes.push(Cause::NewToken);
         }
-        causes.splice(0..0, self.close_cause());
-        let current = self.assessment.current.as_ref();
-        let outgoing = current.filter(|outgoing| {
-            let certificate = outgoing.certificate();
-            certificate.is_none_or(|authority| !authority.is_expired(self.now))
-        });
-        let rotated = |anchor, key: &PrivateKey| {
-            let cross = CrossPlan::Sign(key.clone());
-            (Action::Rotate, anchor, None, self.new_pair(Some(cross)))
-        };
-        let signed = |anchor: &CaCertificate| Some((anchor.clone(), self.anchor_key(anchor)?));
-        let anchor = self.previous_ca();
-        let recorded = self.state.anchor().and_then(AnchorRecord::certificate);
-        let recorded = recorded.filter(|ca| self.is_live(ca)).and_then(signed);
-        let (action, anchor, also_trusted, pair) = match (anchor, outgoing, recorded) {
-            // [B, A], leaf of B, B by A: to [C, A], leaf of C, C by A.
-            (Some(anchor), _, Some((recorded, key))) if anchor.has_key_of(&recorded) => {
-                rotated(AnchorPlan::Previous(anchor.clone()), &key)
-            }
-            // [A], leaf of A: to [B, A], leaf of A.
-            (Some(anchor), _, _) if self.pair_is_good() => {
-                let pair = self.good_pair(&mut causes);
-                let anchor = AnchorPlan::Previous(anchor.clone());
-                (Action::Introduce, anchor, None, pair)
-            }
-            // [A], leaf of A: to [B, A], leaf of B, B by A. And [B, A], no good pair: to [C, B], leaf of C, C by B, for
-            // daemons that know A alone are lost, but those that know B as well are not.
-            (_, Some(outgoing), _) => {
-                rotated(AnchorPlan::Outgoing(outgoing.clone()), &outgoing.key)
-            }
-            // The same, where the key of C is written already and that of B is recorded.
-            (Some(_), None, Some((recorded, key))) => rotated(AnchorPlan::Previous(recorded), &key),
-            // [A], no good pair: to [B, A], leaf of B.
-            (Some(anchor), None, None) => {
-                let pair = self.new_pair(None);
-                let also_trusted = Some(anchor.clone()).filter(|anchor| self.is_live(anchor));
-                (Action::Replace, AnchorPlan::Current, also_trusted, pair)
-            }
-            // Nothing, or an expired CA: to [A], leaf of A.
-            (None, None, _) => {
-                let action = if self.is_first_set() {
-                    Action::Create
-                } else {
-                    Action::Replace
-                };
-                (action, AnchorPlan::Current, None, self.new_pair(None))
-            }
-        };
-        self.with_cut_off(Plan {
+        causes.splice(0..0, self.word_cause());
+        let (action, anchor, pair) = self.pair_of_new_ca(&mut causes);
+        let repaired_keys = self.repaired_keys(&CaPlan::New, &pair, &mut causes);
+        self.finished(Plan {
             action,
             causes,
             cut_off: CutOff::Nobody,
             ca: CaPlan::New,
             anchor,
-            also_trusted,
+            trust: Trust::default(),
             writes_bundle: true,
+            repaired_keys,
             pair,
             state: StatePlan::Keep,
         })
     }
 
-    /// Rule 9 of docs/rotation.md: the plan, with whom it cuts off.
-    fn with_cut_off(&self, plan: Plan) -> Plan {
-        let cut_off = match (&self.anchor, &plan.anchor) {
-            (Some(Anchor::Previous(found)), AnchorPlan::Previous(anchor)) if found == anchor => {
-                let left_out = self.left_out(&plan, anchor);
-                left_out.map_or(CutOff::Nobody, knowing_only)
-            }
-            (Some(Anchor::Previous(anchor)), _) => knowing_only(anchor),
-            // The end of a CA that expired cuts nobody off who was not refused before.
-            (Some(Anchor::Current), _) => CutOff::Nobody,
-            (None, _) if self.is_first_set() => CutOff::Nobody,
-            (None, _) => CutOff::Everyone,
+    /// What comes of the pair when a new CA is made, and which CA is the anchor then.
+    fn pair_of_new_ca(&self, causes: &mut Vec<Cause>) -> (Action, AnchorPlan, PairPlan) {
+        let rotated = |anchor, key: PrivateKey| {
+            let cross = CrossPlan::Sign(key);
+            (Action::Rotate, anchor, self.new_pair(Some(cross)))
         };
-        let mut plan = Plan { cut_off, ..plan };
-        if plan.publishes() && self.assessment.pair_is_orphaned(self.now) {
-            plan.cut_off = CutOff::Everyone;
+        let outgoing = self.outgoing();
+        let anchored = match (&self.anchor, outgoing) {
+            // [B, A], leaf of B, B by A: to [C, A], leaf of C, C by A.
+            (Some(Anchor::Previous(anchor)), _) => {
+                let signer = Signer::other(anchor, self.assessment.recorded_key(anchor));
+                Some((AnchorPlan::Previous(anchor.clone()), signer))
+            }
+            // [A], leaf of A: to [B, A], leaf of B, B by A.
+            (Some(Anchor::Current), Some(outgoing)) => Some((
+                AnchorPlan::Outgoing(outgoing.clone()),
+                Signer::current(outgoing),
+            )),
+            _ => None,
+        };
+        if let Some((anchor, signer)) = anchored {
+            if let Ok(key) = signer.for_a_ca(self.state) {
+                return rotated(anchor, key);
+            }
+            // Trust first. [A], leaf of A: to [B, A], leaf of A.
+            let issues = signer.for_a_leaf(self.spec);
+            let ends_soon = match &anchor {
+                AnchorPlan::Previous(anchor) => self.spec.is_due(anchor, self.now),
+                _ => self.due_by_date().is_some(),
+            };
+            if self.pair_is_good() || (self.pair_can_wait() && (issues.is_err() || ends_soon)) {
+                return (Action::Introduce, anchor, self.good_pair(causes));
+            }
+            // And [A], no good pair: to [B, A], leaf of A.
+            if let Ok(anchor_key) = issues {
+                let key = self.leaf_key();
+                let pair = PairPlan::IssueByAnchor { key, anchor_key };
+                return (Action::Introduce, anchor, pair);
+            }
         }
+        // [B, A], no good pair: to [C, B], leaf of C, C by B, for daemons that know A alone are lost, but those that know
+        // B as well are not.
+        if let (Some(Anchor::Previous(_)), Some(outgoing)) = (&self.anchor, outgoing)
+            && let Ok(key) = Signer::current(outgoing).for_a_ca(self.state)
+        {
+            return rotated(AnchorPlan::Outgoing(outgoing.clone()), key);
+        }
+        // The same, where the key of C is written already and that of B is recorded.
+        if let (Some(Anchor::Previous(_)), Some((recorded, key))) = (&self.anchor, self.recorded())
+        {
+            return rotated(AnchorPlan::Previous(recorded), key);
+        }
+        // [A], no good pair: to [B, A], leaf of B. Nothing, or an expired CA: to [A], leaf of A.
+        let action = if self.is_first_set() {
+            Action::Create
+        } else {
+            Action::Replace
+        };
+        (action, AnchorPlan::Current, self.new_pair(None))
+    }
+
+    /// The current CA, if it has not expired.
+    fn outgoing(&self) -> Option<&CurrentCa> {
+        self.assessment.current.as_ref().filter(|outgoing| {
+            let certificate = outgoing.certificate();
+            certificate.is_none_or(|authority| !authority.is_expired(self.now))
+        })
+    }
+
+    /// The recorded CA with its key, if it can vouch for another.
+    fn recorded(&self) -> Option<(CaCertificate, PrivateKey)> {
+        let recorded = self.state.anchor().and_then(AnchorRecord::certificate);
+        let recorded = recorded.filter(|ca| self.is_live(ca))?;
+        let key = self.assessment.vouching(recorded).ok()?;
+        Some((recorded.clone(), key))
+    }
+
+    /// The plan with what follows from the rest of it: what stays trusted, and whom it cuts off.
+    fn finished(&self, mut plan: Plan) -> Plan {
+        if plan.writes_bundle {
+            plan.trust = trust(self, &plan.ca, &plan.anchor);
+        }
+        plan.cut_off = self.cut_off(&plan);
         plan
     }
 
-    /// Without a record, which of two CAs that are not the current one is the anchor can only be told from the chain.
-    /// Where that leads to one alone, and the CA changes, whoever knows the other is left out.
-    fn left_out(&self, plan: &Plan, anchor: &CaCertificate) -> Option<&CaCertificate> {
-        if matches!(plan.ca, CaPlan::Keep(_)) || self.state.anchor().is_some() {
+    /// Rule 9 of docs/rotation.md: whom a plan cuts off, but for what its bundle has no room for.
+    fn cut_off(&self, plan: &Plan) -> CutOff {
+        if plan.publishes() && self.assessment.pair_is_orphaned(self.now) {
+            return CutOff::Everyone;
+        }
+        let Some(anchor) = &self.anchor else {
+            return if self.is_first_set() {
+                CutOff::Nobody
+            } else {
+                CutOff::Everyone
+            };
+        };
+        match (anchor, &plan.anchor) {
+            (Anchor::Previous(found), AnchorPlan::Previous(anchor)) if found == anchor => {
+                self.stranded(plan).map_or(CutOff::Nobody, |ca| {
+                    knowing_only(ca, Obstacle::NotTheAnchor)
+                })
+            }
+            (Anchor::Previous(anchor), _) => {
+                let key = self.assessment.recorded_key(anchor);
+                knowing_only(anchor, self.why_neither(&Signer::other(anchor, key)))
+            }
+            // The end of a CA that expired cuts nobody off who was not refused before.
+            (Anchor::Current, AnchorPlan::Current) if matches!(plan.ca, CaPlan::New) => {
+                let outgoing = self.outgoing();
+                let certificate = outgoing.and_then(CurrentCa::certificate);
+                match outgoing.zip(certificate) {
+                    Some((outgoing, certificate)) => {
+                        knowing_only(certificate, self.why_neither(&Signer::current(outgoing)))
+                    }
+                    None => CutOff::Nobody,
+                }
+            }
+            (Anchor::Current, _) => CutOff::Nobody,
+        }
+    }
+
+    /// Why a CA neither issues the certificate itself nor vouches for the CA that does. One that could vouch had none to
+    /// vouch for.
+    fn why_neither(&self, signer: &Signer<'_>) -> Obstacle {
+        let obstacle = signer.for_a_leaf(self.spec).err();
+        let obstacle = obstacle.or_else(|| signer.for_a_ca(self.state).err());
+        obstacle.unwrap_or(Obstacle::NotTheAnchor)
+    }
+
+    /// A CA that the stored chain leads to, of a stored bundle that holds none which the new chain leads to: the state's
+    /// record is of another time than what is published.
+    fn stranded(&self, plan: &Plan) -> Option<&CaCertificate> {
+        let chain = self.assessment.found.cert.as_ref().ok()?;
+        let bundled = || {
+            let bundled = self.assessment.found.bundled().iter();
+            bundled.filter(|ca| self.is_live(ca))
+        };
+        let current = match &plan.ca {
+            CaPlan::Keep(current) => Some(current.public_key()),
+            CaPlan::New => None,
+        };
+        let anchor = match &plan.anchor {
+            AnchorPlan::Previous(anchor) => Some(anchor.public_key()),
+            AnchorPlan::Outgoing(outgoing) => Some(outgoing.public_key()),
+            AnchorPlan::Current => None,
+        };
+        let led_to = match &plan.pair {
+            PairPlan::Keep | PairPlan::Repair(_) => return None,
+            PairPlan::Issue { cross: None, .. } | PairPlan::Rewrite { cross: None, .. } => {
+                [current, None]
+            }
+            PairPlan::Issue { .. } | PairPlan::Rewrite { .. } => [current, anchor],
+            PairPlan::IssueByAnchor { .. } => [anchor, None],
+        };
+        let is_led_to = |ca: &CaCertificate| led_to.contains(&Some(ca.public_key()));
+        if bundled().any(is_led_to) {
             return None;
         }
-        let chain = self.assessment.found.cert.as_ref().ok()?;
-        let mut authorities = self.assessment.found.bundled().iter();
-        authorities.find(|ca| *ca != anchor && self.is_live(ca) && !chain.leads_to(ca))
+        bundled().find(|ca| chain.leads_to(ca))
     }
 
     fn is_first_set(&self) -> bool {
@@ -261,13 +389,20 @@ impl Case<'_> {
         self.pair_causes.is_empty() && self.assessment.leads_to(self.anchor.as_ref())
     }
 
-    /// Whether a CA is trusted by its date and by the operator's word, whatever leads to it.
-    fn is_live(&self, authority: &CaCertificate) -> bool {
-        !authority.is_expired(self.now) && !self.state.has_retired(&authority.fingerprint())
+    /// Whether the published pair is of use, and leads to the anchor, but another is asked for, or soon will have to be.
+    fn pair_can_wait(&self) -> bool {
+        self.pair_causes.iter().all(Cause::can_wait)
+            && self.assessment.leads_to(self.anchor.as_ref())
     }
 
-    /// The published pair as it is: the same certificates in order where a block cannot be read, and without what the
-    /// CA signed that is retired.
+    /// Why the current CA ends soon, or has ended.
+    fn due_by_date(&self) -> Option<Cause> {
+        let current = self.assessment.current_ca_certificate()?;
+        Cause::of_end(Part::CaCert, current, self.spec, self.now)
+    }
+
+    /// The published pair as it is: the same certificates where a daemon does not read them, and without what the CA
+    /// signed that is retired.
     fn good_pair(&self, causes: &mut Vec<Cause>) -> PairPlan {
         let Ok(chain) = &self.assessment.found.cert else {
             return PairPlan::Keep;
@@ -275,8 +410,10 @@ impl Case<'_> {
         if !chain.is_intact() {
             causes.push(Cause::NotIntact { part: Part::Cert });
         }
-        let closed = self.closed.as_ref();
-        match closed.and_then(|closed| chain.without_crosses_of(closed)) {
+        match self
+            .closed()
+            .and_then(|closed| chain.without_crosses_of(closed))
+        {
             Some(chain) => PairPlan::Repair(chain),
             None if chain.is_intact() => PairPlan::Keep,
             None => PairPlan::Repair(chain.clone()),
@@ -290,29 +427,47 @@ impl Case<'_> {
         }
     }
 
-    /// The cross-certificate for the current CA: the stored one, else one that the anchor signs. Without it, daemons that
-    /// know the anchor alone cannot be led to anything new.
-    fn cross(&self, current: &CurrentCa, anchor: &CaCertificate) -> Option<CrossPlan> {
-        let chain = self.assessment.found.cert.as_ref().ok();
-        let stored =
-            chain.and_then(|chain| chain.cross(current.subject(), current.public_key(), anchor));
-        match stored.filter(|cross| !cross.is_expired(self.now)) {
-            Some(cross) => Some(CrossPlan::Stored(cross.clone())),
-            None => self.anchor_key(anchor).map(CrossPlan::Sign),
+    /// How a new pair can lead to an anchor that is not the current CA. Without that, daemons that know the anchor alone
+    /// accept nothing new.
+    fn lead(&self, anchor: &CaCertificate) -> Result<Lead, Obstacle> {
+        let signer = Signer::other(anchor, self.assessment.recorded_key(anchor));
+        let obstacle = match signer.for_a_ca(self.state) {
+            Ok(key) => return Ok(Lead::Cross(CrossPlan::Sign(key))),
+            Err(obstacle) => obstacle,
+        };
+        if obstacle.leaves_earlier_signatures()
+            && let Some(current) = &self.assessment.current
+            && let Ok(chain) = &self.assessment.found.cert
+            && let Some(cross) = chain.cross(current.subject(), current.public_key(), anchor)
+            && !cross.is_expired(self.now)
+        {
+            return Ok(Lead::Cross(CrossPlan::Stored(cross.clone())));
+        }
+        match signer.for_a_leaf(self.spec) {
+            Ok(key) => Ok(Lead::Direct(key)),
+            Err(_) => Err(obstacle),
         }
     }
 
-    /// The anchor's key, if it is recorded.
-    pub(crate) fn anchor_key(&self, anchor: &CaCertificate) -> Option<PrivateKey> {
-        let key = self.state.anchor()?.key()?;
-        (key.public_key() == anchor.public_key()).then_some(key)
+    /// The stored cross-certificate by a CA of which nothing else is left: whoever knows that follows it still.
+    fn cross_of_a_lost_ca(&self, current: &CurrentCa) -> Option<CrossPlan> {
+        let chain = self.assessment.found.cert.as_ref().ok()?;
+        let mut crosses = chain.crosses().iter();
+        let cross = crosses.find(|cross| {
+            let mut known = self.assessment.found.authorities();
+            cross.subject() == current.subject()
+                && current.has_key_of(cross)
+                && !cross.is_expired(self.now)
+                && !known.any(|authority| authority.has_issued(cross))
+        });
+        cross.cloned().map(CrossPlan::Stored)
     }
 
-    /// A loadable key is kept, so that one write changes the pair; not one that also signs certificates, and not
-    /// when a token asks for everything new.
+    /// A loadable key is kept, so that one write changes the pair; not one of a kind that cannot be certified here, not
+    /// one that also signs certificates, and not when a token asks for everything new.
     fn leaf_key(&self) -> LeafKey {
         let found = &self.assessment.found;
-        let Ok(key) = &found.key else {
+        let Some(key) = found.key.as_ref().ok().filter(|key| key.can_sign()) else {
             return LeafKey::New;
         };
         let ca_key = found.ca_key.iter().map(PrivateKey::public_key);
@@ -325,39 +480,57 @@ impl Case<'_> {
         }
     }
 
-    fn leads_nowhere(&self) -> Cause {
-        match self.previous_ca() {
-            Some(anchor) => Cause::NotLeadingTo {
+    /// The keys that stay and that a daemon does not read as they stand.
+    fn repaired_keys(&self, ca: &CaPlan, pair: &PairPlan, causes: &mut Vec<Cause>) -> Vec<Part> {
+        let found = &self.assessment.found;
+        let is_ca_key_kept = matches!(ca, CaPlan::Keep(_));
+        let is_key_kept = match pair {
+            PairPlan::Issue { key, .. } | PairPlan::IssueByAnchor { key, .. } => {
+                matches!(key, LeafKey::Keep(_))
+            }
+            PairPlan::Keep | PairPlan::Repair(_) | PairPlan::Rewrite { .. } => true,
+        };
+        let keys = [
+            (Part::CaKey, &found.ca_key, is_ca_key_kept),
+            (Part::Key, &found.key, is_key_kept),
+        ];
+        let spoilt = keys
+            .into_iter()
+            .filter(|(_, key, is_kept)| *is_kept && key.as_ref().is_ok_and(|key| !key.is_intact()));
+        let spoilt: Vec<Part> = spoilt.map(|(part, _, _)| part).collect();
+        causes.extend(spoilt.iter().map(|part| Cause::NotIntact { part: *part }));
+        spoilt
+    }
+
+    /// Why the published pair does not stay; nothing where the operator's word says it all.
+    fn new_pair_causes(&self) -> Vec<Cause> {
+        if !self.pair_causes.is_empty() {
+            return self.pair_causes.clone();
+        }
+        match (&self.word, self.previous_ca()) {
+            (Word::Move, _) => Vec::new(),
+            (_, Some(anchor)) => vec![Cause::NotLeadingTo {
                 anchor: anchor.fingerprint(),
-            },
-            None => Cause::NotIssuedBySet,
+            }],
+            (_, None) => vec![Cause::NotIssuedBySet],
         }
     }
 
-    fn close_cause(&self) -> Option<Cause> {
-        let closed = self.closed.as_ref()?;
-        Some(Cause::Retired {
-            authority: closed.fingerprint(),
-        })
-    }
-
-    /// A CA beside the current one that the bundle goes on trusting although no rotation is open.
-    fn also_trusted(&self, current: &CurrentCa) -> Option<CaCertificate> {
-        let bundle = self.assessment.found.ca_cert.as_ref().ok()?;
-        // Where its certificate stands under another name, or as a block that cannot be read. A bundle that has neither
-        // is of another set.
-        let has_a_trace =
-            !bundle.is_intact() || bundle.with_public_key(current.public_key()).is_some();
-        if current.certificate().is_none() && !has_a_trace {
-            return None;
+    fn word_cause(&self) -> Option<Cause> {
+        match &self.word {
+            Word::None => None,
+            Word::Move => {
+                let current = self.assessment.current_ca_certificate()?;
+                let authority = current.fingerprint();
+                Some(Cause::Trusted { authority })
+            }
+            Word::Close { retired } => Some(Cause::Retired {
+                authority: retired.fingerprint(),
+            }),
         }
-        let mut authorities = bundle.authorities().iter();
-        authorities
-            .find(|authority| !current.has_key_of(authority) && self.is_live(authority))
-            .cloned()
     }
 
-    /// Why the bundle has to be written although the CA stays. Expired, duplicate and further CAs are no reason.
+    /// Why the bundle has to be written although the CA stays. What is expired, there twice or not ours is no reason.
     fn bundle_causes(
         &self,
         current: &CurrentCa,
@@ -376,21 +549,23 @@ impl Case<'_> {
             AnchorPlan::Previous(authority) => Some(authority),
             _ => None,
         };
-        let expected = std::iter::once(current).chain(anchor);
+        let expected = std::iter::once(current)
+            .chain(anchor)
+            .chain(self.left_behind());
         let lacking = expected.filter(|authority| !bundle.contains(authority));
         causes.extend(lacking.map(|authority| Cause::BundleLacks {
             authority: authority.fingerprint(),
         }));
         // A listed CA that only the old chain leads to is no longer in use.
         let loses_its_use = |authority: &CaCertificate| {
-            matches!(pair, PairPlan::Rewrite { .. } | PairPlan::Issue { .. })
+            !matches!(pair, PairPlan::Keep | PairPlan::Repair(_))
                 && self.state.has_retired(&authority.fingerprint())
                 && authority != current
                 && anchor != Some(authority)
         };
         let retired = bundle.authorities().iter().filter(|authority| {
             (self.assessment.is_retired(authority) || loses_its_use(authority))
-                && self.closed.as_ref() != Some(authority)
+                && self.closed() != Some(authority)
         });
         causes.extend(retired.map(|authority| Cause::BundleHasRetired {
             authority: authority.fingerprint(),
@@ -399,9 +574,10 @@ impl Case<'_> {
     }
 }
 
-fn knowing_only(authority: &CaCertificate) -> CutOff {
+fn knowing_only(authority: &CaCertificate, obstacle: Obstacle) -> CutOff {
     CutOff::KnowingOnly {
         authority: authority.fingerprint(),
         common_name: authority.common_name().to_owned(),
+        obstacle,
     }
 }

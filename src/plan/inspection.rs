@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
+use crate::plan::open_rotation::OpenRotation;
 use crate::plan::planner;
 use crate::plan::spec::Spec;
 use crate::plan::warning::warnings;
@@ -29,8 +30,10 @@ pub struct Inspection {
     pub parameters: Vec<ParameterView>,
     /// The fingerprint of the CA that the CA key belongs to.
     pub current_ca: Option<String>,
-    /// The fingerprint of the anchor while a rotation is open.
+    /// The fingerprint of the previous CA while a rotation is open.
     pub previous_ca: Option<String>,
+    /// How far an open rotation has come, and what the operator does next, in words.
+    pub rotation: Option<String>,
     /// What is kept although it should not stay so, each in words.
     pub warnings: Vec<String>,
     /// What the next Update would do.
@@ -85,9 +88,11 @@ pub enum Role {
     /// The CA that the CA key belongs to.
     CurrentCa,
     /// The previous CA while a rotation is open.
-    Anchor,
+    PreviousCa,
     /// Another CA of the bundle.
     OtherCa,
+    /// Another certificate of the bundle, which is no CA's.
+    Pinned,
     /// The end-entity certificate.
     EndEntity,
     /// The current CA's name and key, signed by the anchor.
@@ -99,8 +104,9 @@ impl Role {
     pub const fn words(self) -> &'static str {
         match self {
             Self::CurrentCa => "current CA",
-            Self::Anchor => "previous CA, the anchor",
+            Self::PreviousCa => "previous CA",
             Self::OtherCa => "another CA",
+            Self::Pinned => "a certificate that is trusted by itself",
             Self::EndEntity => "certificate",
             Self::Cross => "cross-certificate",
         }
@@ -152,6 +158,7 @@ impl Inspection {
             parameters: parameters.to_vec(),
             current_ca: viewer.current.clone(),
             previous_ca: viewer.previous.clone(),
+            rotation: OpenRotation::of(&assessment).map(|rotation| rotation.to_string()),
             warnings: warnings(rack, stored, &assessment, now)
                 .iter()
                 .map(ToString::to_string)
@@ -194,9 +201,9 @@ impl Viewer<'_> {
             Part::CaCert => match &found.ca_cert {
                 Ok(_) => (
                     found
-                        .bundled()
+                        .trusted()
                         .iter()
-                        .map(|authority| self.view(self.role_of_ca(authority), authority))
+                        .map(|trusted| self.view(self.role_of(trusted), trusted))
                         .collect(),
                     None,
                 ),
@@ -218,14 +225,16 @@ impl Viewer<'_> {
         }
     }
 
-    fn role_of_ca(&self, authority: &Certificate) -> Role {
-        let fingerprint = Some(authority.fingerprint().to_string());
+    fn role_of(&self, trusted: &Certificate) -> Role {
+        let fingerprint = Some(trusted.fingerprint().to_string());
         if fingerprint == self.current {
             Role::CurrentCa
         } else if fingerprint == self.previous {
-            Role::Anchor
-        } else {
+            Role::PreviousCa
+        } else if self.found.bundled().iter().any(|ca| **ca == *trusted) {
             Role::OtherCa
+        } else {
+            Role::Pinned
         }
     }
 

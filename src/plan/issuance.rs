@@ -1,12 +1,12 @@
 //! What is issued for a plan: certificates and keys, none of them written yet.
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use crate::pki::authority::{CertificateAuthority, IssueError, Mint};
-use crate::pki::certificate::CaCertificate;
+use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
-use crate::plan::assessment::CurrentCa;
+use crate::plan::current_ca::CurrentCa;
 use crate::plan::spec::Spec;
 use crate::plan::{AnchorPlan, CaPlan, CrossPlan, LeafKey, PairPlan, Plan};
 
@@ -28,6 +28,7 @@ pub(crate) struct Issued {
 pub(crate) fn issue(
     plan: &Plan,
     spec: &Spec,
+    stored_leaf: Option<&Certificate>,
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Result<Issued, IssueError> {
@@ -35,7 +36,7 @@ pub(crate) fn issue(
     let validity = properties.ca_validity;
     let (current, ca_key, new_ca_key) = match &plan.ca {
         CaPlan::Keep(kept) => {
-            let certificate = certificate_of(kept, validity, now, mint)?;
+            let certificate = certificate_of(kept, spec, now, mint)?;
             (certificate, kept.key.clone(), None)
         }
         CaPlan::New => {
@@ -46,7 +47,7 @@ pub(crate) fn issue(
     };
     let anchor = match &plan.anchor {
         AnchorPlan::Current => None,
-        AnchorPlan::Outgoing(outgoing) => Some(certificate_of(outgoing, validity, now, mint)?),
+        AnchorPlan::Outgoing(outgoing) => Some(certificate_of(outgoing, spec, now, mint)?),
         AnchorPlan::Previous(authority) => Some(authority.clone()),
     };
     let (chain, new_key) = match &plan.pair {
@@ -58,17 +59,15 @@ pub(crate) fn issue(
         }
         PairPlan::Issue { key, cross } => {
             let cross = cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
-            let (key, new_key) = match key {
-                LeafKey::Keep(key) => (key.clone(), None),
-                LeafKey::New => {
-                    let key = mint.key(properties.key_algorithm)?;
-                    (key.clone(), Some(key))
-                }
-            };
             let authority = CertificateAuthority::new(current.clone(), &ca_key)?;
-            let names = spec.alternative_names();
-            let leaf = authority.issue(&key, &names, properties.validity, now, mint)?;
+            let (leaf, new_key) = issue_leaf(&authority, key, spec, stored_leaf, now, mint)?;
             (Some(CertificateChain::new(leaf, cross)), new_key)
+        }
+        PairPlan::IssueByAnchor { key, anchor_key } => {
+            let issuer = anchor.clone().unwrap_or_else(|| current.clone());
+            let authority = CertificateAuthority::new(issuer, anchor_key)?;
+            let (leaf, new_key) = issue_leaf(&authority, key, spec, stored_leaf, now, mint)?;
+            (Some(CertificateChain::new(leaf, None)), new_key)
         }
     };
     Ok(Issued {
@@ -80,17 +79,53 @@ pub(crate) fn issue(
     })
 }
 
-/// A CA's certificate, written again where it is lost.
+/// An end-entity certificate, and its key where that is new.
+fn issue_leaf(
+    authority: &CertificateAuthority<'_>,
+    key: &LeafKey,
+    spec: &Spec,
+    stored_leaf: Option<&Certificate>,
+    now: OffsetDateTime,
+    mint: &mut dyn Mint,
+) -> Result<(Certificate, Option<PrivateKey>), IssueError> {
+    let (key, new_key) = match key {
+        LeafKey::Keep(key) => (key.clone(), None),
+        LeafKey::New => {
+            let key = mint.key(spec.properties.key_algorithm)?;
+            (key.clone(), Some(key))
+        }
+    };
+    let mut names = spec.alternative_names(stored_leaf);
+    // Of names that nobody asks for, those that the CA may issue are of use. Where the stored ones are lost, they were
+    // some of what it permits.
+    if let Some(constraints) = authority.certificate().name_constraints() {
+        names.retain(|name| constraints.allow(name));
+        if stored_leaf.is_none() && spec.properties.alternative_names.is_none() {
+            names.extend(constraints.permitted_dns_names());
+        }
+    }
+    let leaf = authority.issue(&key, &names, spec.properties.validity, now, mint)?;
+    Ok((leaf, new_key))
+}
+
+/// A CA's certificate, written again where it is lost. Running daemons obey the end of the one that they hold, which
+/// is not known; so it ends with the pair, unless that ends now and a new CA is made anyway.
 fn certificate_of(
     authority: &CurrentCa,
-    validity: Duration,
+    spec: &Spec,
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Result<CaCertificate, IssueError> {
     match &authority.certificate {
         Ok(certificate) => Ok(certificate.clone()),
         Err(lost) => {
-            let reissued = CertificateAuthority::reissue(lost, &authority.key, validity, now, mint);
+            let not_after = if spec.ends_soon(lost.leaf_not_after, now) {
+                now + spec.properties.ca_validity
+            } else {
+                lost.leaf_not_after
+            };
+            let reissued =
+                CertificateAuthority::reissue(lost, &authority.key, not_after, now, mint);
             Ok(reissued?.certificate().clone())
         }
     }

@@ -3,15 +3,20 @@
 //! These are the words that [`crate::plan::planner`] decides in and [`crate::plan::publication`] carries out.
 
 pub mod assessment;
+mod case;
 pub mod cause;
+pub mod current_ca;
 mod decision;
 pub mod inspection;
 mod issuance;
+pub mod obstacle;
+pub mod open_rotation;
 pub mod planner;
 pub mod publication;
 mod recording;
 pub(crate) mod removal;
 pub mod spec;
+mod trust;
 pub(crate) mod warning;
 pub mod write;
 
@@ -22,8 +27,11 @@ use time::OffsetDateTime;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
-use crate::plan::assessment::CurrentCa;
 use crate::plan::cause::Cause;
+use crate::plan::current_ca::CurrentCa;
+use crate::plan::obstacle::Obstacle;
+use crate::plan::spec::RetirementWord;
+use crate::set::rack::Part;
 use crate::set::state::{AnchorRecord, State, TokenHash};
 
 /// What a plan amounts to, in one word; the most far-reaching word that fits.
@@ -37,11 +45,13 @@ pub enum Action {
     Repair,
     /// A new end-entity certificate from the current CA.
     Reissue,
+    /// The current CA issues the end-entity certificate from now on, for everything that runs trusts it.
+    Move,
     /// The open rotation ends: the previous CA is no longer trusted.
     Close,
     /// The current CA's certificate is written again for the same key and the same name.
     ReissueCa,
-    /// A new CA is trusted from now on, beside the old one, which still vouches for the published pair.
+    /// A new CA is trusted from now on, beside the old one, which still issues the end-entity certificate.
     Introduce,
     /// A new CA, cross-signed by the anchor, and a new end-entity certificate.
     Rotate,
@@ -59,10 +69,11 @@ impl Action {
             Self::Record => "recorded in the state; certificates and keys unchanged",
             Self::Repair => "rewrote what is published; same CA, same certificate, same keys",
             Self::Reissue => "reissued the certificate from the same CA",
+            Self::Move => "issued the certificate from the new CA, which everything trusts",
             Self::Close => "closed the rotation: the previous CA is no longer trusted",
             Self::ReissueCa => "reissued the CA certificate for the same key and name",
             Self::Introduce => {
-                "introduced a new CA beside the old one; certificate and key unchanged"
+                "introduced a new CA beside the old one, which still issues the certificate"
             }
             Self::Rotate => "rotated the CA: new CA cross-signed by the anchor, new certificate",
             Self::Create => "created the CA and the certificate",
@@ -76,12 +87,14 @@ impl Action {
 pub enum CutOff {
     /// Nobody is refused who was not refused before.
     Nobody,
-    /// Whoever knows this CA and no newer one, for it can vouch for nothing new.
+    /// Whoever knows this CA and none that the new certificate leads to, for it does not vouch for what is new.
     KnowingOnly {
         /// That CA.
         authority: Fingerprint,
         /// Its common name.
         common_name: String,
+        /// Why it can vouch for nothing new.
+        obstacle: Obstacle,
     },
     /// Whoever runs: nothing of the old CA can be read any more.
     Everyone,
@@ -94,14 +107,15 @@ impl fmt::Display for CutOff {
             Self::KnowingOnly {
                 authority,
                 common_name,
+                obstacle,
             } => write!(
                 f,
-                "CUTS OFF every daemon and client that knows only the CA {common_name:?} ({authority}), because \
-                 its private key is lost, and so is any certificate that it signed for the new one; replace them"
+                "CUTS OFF every daemon and client that knows the CA {common_name:?} ({authority}) and none that the \
+                 new certificate leads to, because {obstacle}; replace them"
             ),
             Self::Everyone => f.write_str(
-                "CUTS OFF every running daemon and client, because nothing is left of the CA that they trust; \
-                 replace them",
+                "CUTS OFF every running daemon and client, because nothing is left that could vouch for the new \
+                 certificate; replace them",
             ),
         }
     }
@@ -118,9 +132,11 @@ pub struct Plan {
     pub cut_off: CutOff,
     pub(crate) ca: CaPlan,
     pub(crate) anchor: AnchorPlan,
-    /// The second CA of the bundle where that is not the anchor.
-    pub(crate) also_trusted: Option<CaCertificate>,
+    /// What the bundle trusts besides.
+    pub(crate) trust: Trust,
     pub(crate) writes_bundle: bool,
+    /// The keys that are written again as they are.
+    pub(crate) repaired_keys: Vec<Part>,
     pub(crate) pair: PairPlan,
     pub(crate) state: StatePlan,
 }
@@ -133,12 +149,17 @@ impl Plan {
 
     /// Whether anything that could connect before is refused afterwards.
     pub fn cuts_off(&self) -> bool {
-        self.cut_off != CutOff::Nobody
+        self.cut_off != CutOff::Nobody || !self.trust.left_out.is_empty()
+    }
+
+    /// The certificates that were trusted and for which the bundle has no room.
+    pub fn left_out(&self) -> &[Certificate] {
+        &self.trust.left_out
     }
 
     /// Whether the published leaf will be one that a new CA has issued.
     pub(crate) fn publishes_leaf_of_new_ca(&self) -> bool {
-        matches!(self.ca, CaPlan::New) && matches!(self.pair, PairPlan::Issue { .. })
+        matches!(self.ca, CaPlan::New) && self.pair.is_issued_by_current_ca()
     }
 
     /// Whether what daemons and clients get changes, or whom it cuts off.
@@ -148,16 +169,7 @@ impl Plan {
 
     /// Whether the state is all that is written.
     pub(crate) fn writes_only_state(&self) -> bool {
-        !self.writes_bundle && matches!(self.pair, PairPlan::Keep)
-    }
-
-    /// The previous CA, if a rotation is open afterwards.
-    fn open_anchor(&self) -> Option<&CaCertificate> {
-        match &self.anchor {
-            AnchorPlan::Current => None,
-            AnchorPlan::Outgoing(outgoing) => outgoing.certificate(),
-            AnchorPlan::Previous(authority) => Some(authority),
-        }
+        !self.writes_bundle && self.repaired_keys.is_empty() && matches!(self.pair, PairPlan::Keep)
     }
 }
 
@@ -176,16 +188,17 @@ impl fmt::Display for Plan {
             f.write_str("; RetiredCA asserts that nothing that is running knows only that CA")?;
         }
         let is_silent = matches!(self.action, Action::Keep | Action::Close);
-        if !is_silent || self.cuts_off() {
+        let is_left_out = !self.trust.left_out.is_empty();
+        if self.cut_off != CutOff::Nobody || !(is_silent || is_left_out) {
             write!(f, "; {}", self.cut_off)?;
         }
-        if let Some(anchor) = self.open_anchor() {
+        for certificate in &self.trust.left_out {
             write!(
                 f,
-                "; a rotation is open until {}, when the previous CA {} ends: replace everything that was made \
-                 before, then set RetiredCA to that fingerprint",
-                anchor.not_after().date(),
-                anchor.fingerprint()
+                "; CUTS OFF whatever presents the certificate {:?} ({}) or one that it has issued, because the trust \
+                 bundle has no room for it; use KeyAlgorithm ECDSA_P256, or trust fewer others",
+                certificate.common_name(),
+                certificate.fingerprint()
             )?;
         }
         Ok(())
@@ -212,6 +225,15 @@ pub(crate) enum AnchorPlan {
     Previous(CaCertificate),
 }
 
+/// What a bundle trusts besides the current CA and the anchor.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust {
+    /// What is kept, in the order of the stored bundle.
+    pub(crate) kept: Vec<Certificate>,
+    /// What there is no room for.
+    pub(crate) left_out: Vec<Certificate>,
+}
+
 /// What happens to the end-entity certificate and its key.
 #[derive(Clone, Debug)]
 pub(crate) enum PairPlan {
@@ -224,11 +246,24 @@ pub(crate) enum PairPlan {
         leaf: Certificate,
         cross: Option<CrossPlan>,
     },
-    /// A new end-entity certificate.
+    /// A new end-entity certificate from the current CA, with this cross-certificate behind it.
     Issue {
         key: LeafKey,
         cross: Option<CrossPlan>,
     },
+    /// A new end-entity certificate from the anchor, which is not the current CA and cannot vouch for it, with the
+    /// anchor's key.
+    IssueByAnchor {
+        key: LeafKey,
+        anchor_key: PrivateKey,
+    },
+}
+
+impl PairPlan {
+    /// Whether the current CA issues a new end-entity certificate.
+    pub(crate) const fn is_issued_by_current_ca(&self) -> bool {
+        matches!(self, Self::Issue { .. })
+    }
 }
 
 /// Where the cross-certificate comes from.
@@ -287,31 +322,38 @@ pub(crate) enum AnchorRecordPlan {
     Clear,
     /// This record, known already.
     Record(AnchorRecord),
-    /// The outgoing CA with its key, recorded before anything else is written.
-    RecordOutgoing(PrivateKey),
-    /// The CA that will be the current one, without its key: the other CA of the bundle vouches for nothing new.
-    RecordCurrent,
+    /// The outgoing CA, with its key if that is of use, recorded before anything else is written.
+    RecordOutgoing(Option<PrivateKey>),
 }
 
 /// Why nothing is done at all; every variant's text says what to do instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `RetiredCA` names another CA than the previous one.
+    /// `RetiredCA` names other CAs than those of the open rotation.
     #[error(
-        "property RetiredCA is {given}, but the previous CA is {previous}; expected that fingerprint, or no \
+        "property RetiredCA is {given}, but the previous CA and the current one are {expected}; expected that, or no \
          RetiredCA while anything that was made before the latest rotation is still running"
     )]
     NotThePreviousCa {
         /// What the property says.
-        given: Fingerprint,
+        given: RetirementWord,
         /// What it would have to say.
-        previous: Fingerprint,
+        expected: Box<RetirementWord>,
+    },
+    /// `RetiredCA` says that everything has moved to a certificate that is not published yet.
+    #[error(
+        "property RetiredCA says that everything has moved, but the published certificate is still of the previous \
+         CA; once everything that is running trusts the current one, set RetiredCA to {expected}"
+    )]
+    NotMovedYet {
+        /// What it would have to say.
+        expected: RetirementWord,
     },
     /// The published pair is not from the current CA, so nothing could vouch for it after the close.
     #[error(
         "property RetiredCA names the previous CA {previous}, but the published certificate was not issued by the \
          current CA and would be refused once the previous CA is no longer trusted; remove RetiredCA from the \
-         template until a certificate of the current CA is published"
+         template, and set a new RotationToken to complete the rotation that was broken off"
     )]
     PairOfPreviousCa {
         /// The previous CA.

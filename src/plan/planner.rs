@@ -6,10 +6,10 @@
 use time::OffsetDateTime;
 
 use crate::pki::certificate::{CaCertificate, Fingerprint};
-use crate::plan::assessment::Assessment;
-use crate::plan::decision::Case;
+use crate::plan::assessment::{Anchor, Assessment};
+use crate::plan::case::{Case, Word};
 use crate::plan::recording;
-use crate::plan::spec::{Occasion, Spec};
+use crate::plan::spec::{Occasion, RetirementWord, Spec};
 use crate::plan::{Plan, Refusal, TokenPlan};
 use crate::set::decoded::Found;
 use crate::set::state::State;
@@ -17,7 +17,7 @@ use crate::set::state::State;
 /// Decides what to do: the least change that keeps everyone connected.
 pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result<Plan, Refusal> {
     let mut state = opening_state(spec, &assessment.found, now);
-    let closed = close(spec, assessment, &mut state)?;
+    let word = word(spec, assessment, &mut state)?;
     let token = spec.properties.rotation_token.clone();
     let token = token.filter(|token| !state.has_seen(token));
     let rotates_for_token = token.is_some() && obeys_tokens(spec, assessment, now);
@@ -29,13 +29,19 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
         token => token,
     };
 
+    let anchor = match &word {
+        // Everything that runs trusts the current CA.
+        Word::Move => Some(Anchor::Current),
+        Word::Close { retired } => assessment.anchor(Some(retired), now),
+        Word::None => assessment.anchor(None, now),
+    };
     let case = Case {
         spec,
         assessment,
         now,
         state: &state,
-        anchor: assessment.anchor(closed.as_ref(), now),
-        closed,
+        anchor,
+        word,
         rotates_for_token,
         pair_causes: assessment.pair_causes(spec, now),
     };
@@ -81,56 +87,107 @@ fn issuer_of_leaf(found: &Found) -> Option<Fingerprint> {
     Some(issuer.fingerprint())
 }
 
-/// The CA that is retired by this event's word, or by that of an earlier event which did not come to its end. The state
-/// then lists it.
-fn close(
-    spec: &Spec,
-    assessment: &Assessment,
-    state: &mut State,
-) -> Result<Option<CaCertificate>, Refusal> {
-    let begun = assessment.closing().cloned();
-    let (Some(word), Some(anchor)) = (spec.properties.retired_ca, assessment.previous_ca()) else {
+/// What the operator's word does, or what is left to do of an earlier event's word. The state then says so.
+fn word(spec: &Spec, assessment: &Assessment, state: &mut State) -> Result<Word, Refusal> {
+    let begun = assessment
+        .closing()
+        .map_or(Word::None, |retired| Word::Close {
+            retired: retired.clone(),
+        });
+    let (Some(given), Some(previous)) = (spec.properties.retired_ca, assessment.previous_ca())
+    else {
         return Ok(begun);
     };
-    let given = word.retired;
-    let previous = anchor.fingerprint();
-    if spec.old.retired_ca.is_some_and(|old| old.retired == given) {
+    let is_old = spec.old.retired_ca.is_some_and(|old| old.implies(&given));
+    if is_old || spec.occasion == Occasion::Return {
         // The word was given by an earlier update. It is obeyed already, or it came before this rotation.
         return Ok(begun);
     }
-    let found = &assessment.found;
-    if given != previous {
+    let current = assessment.current_ca_certificate();
+    let expected = RetirementWord {
+        retired: previous.fingerprint(),
+        staying: current.map(|current| current.fingerprint()),
+        has_moved: assessment.moved_from() == Some(previous),
+    };
+    let names_both = given.staying.is_none() || given.staying == expected.staying;
+    if given.retired != expected.retired || !names_both {
+        let found = &assessment.found;
+        // A rollback brings old words back, also those from before the rotation that is open now.
+        let is_current = current.is_some_and(|current| current.fingerprint() == given.retired);
+        let is_previous = given.retired == expected.retired;
         let is_old = match &found.state {
-            Ok(state) => state.has_retired(&given),
-            // Without a state, a rollback's old word looks like a wrong one.
-            Err(_) => !assessment.knows(&given),
+            Ok(state) => {
+                let is_trusted = assessment.knows(&given.retired);
+                state.has_heard(&given.to_string())
+                    || state.has_retired(&given.retired)
+                    || (is_trusted && !is_current && !is_previous)
+            }
+            // Without a state, an old word looks like a wrong one.
+            Err(_) => true,
         };
         return if is_old {
             Ok(begun)
         } else {
-            Err(Refusal::NotThePreviousCa { given, previous })
+            Err(Refusal::NotThePreviousCa {
+                given,
+                expected: Box::new(expected),
+            })
         };
     }
-    let current = found.ca_key.as_ref().ok().zip(found.cert.as_ref().ok());
-    if !current.is_some_and(|(key, chain)| chain.leaf().is_signed_by(key.public_key())) {
-        return Err(Refusal::PairOfPreviousCa { previous });
+    if assessment.moved_from() == Some(previous) {
+        return Ok(if given.has_moved {
+            close(previous, assessment, state)
+        } else {
+            // It is this word that moved the certificate.
+            begun
+        });
     }
-    state.retire(&given);
-    // Another certificate of the same key goes with it.
-    for authority in found.bundled().iter().filter(|ca| ca.has_key_of(anchor)) {
-        state.retire(&authority.fingerprint());
+    if assessment.leaf_is_of_current_ca() {
+        return Ok(close(previous, assessment, state));
     }
-    Ok(Some(anchor.clone()))
+    match assessment.vouching(previous) {
+        Ok(_) => Err(Refusal::PairOfPreviousCa {
+            previous: expected.retired,
+        }),
+        Err(_) if given.has_moved => Err(Refusal::NotMovedYet { expected }),
+        Err(_) => {
+            state.set_moved_from(Some(previous));
+            Ok(Word::Move)
+        }
+    }
 }
 
-/// Whether a token that the state has not seen rotates. Where there is no state, the template may have held the token
-/// for long (rule 8 of docs/rotation.md).
+/// Retires the previous CA, other certificates of its key, and whatever else was ours since the last close but the
+/// current CA.
+fn close(previous: &CaCertificate, assessment: &Assessment, state: &mut State) -> Word {
+    state.retire(&previous.fingerprint());
+    let current = assessment.current.as_ref();
+    let goes_too = assessment.found.authorities().filter(|ca| {
+        let is_ours = ca.has_key_of(previous)
+            || state.has_generation(&ca.fingerprint())
+            || assessment.moved_from() == Some(*ca);
+        is_ours && !current.is_some_and(|current| current.has_key_of(ca))
+    });
+    let goes_too: Vec<Fingerprint> = goes_too.map(|ca| ca.fingerprint()).collect();
+    for authority in &goes_too {
+        state.retire(authority);
+    }
+    state.set_moved_from(None);
+    state.forget_generations();
+    Word::Close {
+        retired: previous.clone(),
+    }
+}
+
+/// Whether a token that the state has not seen rotates. One that the template held before does not: the state may be an
+/// older copy, or lost.
 fn obeys_tokens(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> bool {
+    let is_new = spec.old.rotation_token != spec.properties.rotation_token;
     // Without a state, a rollback's old token looks like a new one. Rule 7 must not refuse it.
-    let is_new = || {
-        let anchor = assessment.previous_ca();
-        spec.old.rotation_token != spec.properties.rotation_token
-            && !anchor.is_some_and(|anchor| spec.is_due(anchor, now))
+    let is_refused = || match assessment.anchor(None, now) {
+        Some(Anchor::Previous(anchor)) => spec.is_due(&anchor, now),
+        _ => false,
     };
-    spec.occasion == Occasion::Update && (assessment.found.state.is_ok() || is_new())
+    let is_told = assessment.found.state.is_ok() || !is_refused();
+    spec.occasion == Occasion::Update && is_new && is_told
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::pki::authority::{IssueError, Mint};
 use crate::pki::bundle::TrustBundle;
-use crate::pki::certificate::CaCertificate;
+use crate::pki::certificate::Certificate;
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::Assessment;
@@ -17,8 +17,9 @@ use crate::plan::issuance::{Issued, issue};
 use crate::plan::planner;
 use crate::plan::spec::Spec;
 use crate::plan::write::Write;
-use crate::plan::{AnchorRecordPlan, PairPlan, Plan, Refusal, StatePlan, TokenPlan};
+use crate::plan::{AnchorRecordPlan, Plan, Refusal, StatePlan, TokenPlan};
 use crate::set::decoded::Found;
+use crate::set::flaw::Flaw;
 use crate::set::parameter::{MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredSet};
 use crate::set::rack::Part;
 use crate::set::state::{AnchorRecord, State};
@@ -82,25 +83,36 @@ pub fn publication(
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Result<Publication, PublicationError> {
-    let issued = issue(plan, spec, now, mint)?;
+    let issued = issue(plan, spec, assessment.found.leaf(), now, mint)?;
     let (before, after) = states(plan, &issued);
 
-    let bundle: Vec<CaCertificate> = std::iter::once(&issued.current)
-        .chain(&issued.anchor)
-        .chain(&plan.also_trusted)
-        .cloned()
-        .collect();
+    let ours = std::iter::once(&issued.current).chain(&issued.anchor);
+    let ours = ours.map(|authority| &**authority);
+    let bundle: Vec<Certificate> = ours.chain(&plan.trust.kept).cloned().collect();
+    let repaired = |part: Part, key: &Result<PrivateKey, Flaw>| {
+        let key = key
+            .as_ref()
+            .ok()
+            .filter(|_| plan.repaired_keys.contains(&part));
+        key.map(PrivateKey::encode)
+    };
+    let found = &assessment.found;
+    let new_ca_key = issued.new_ca_key.as_ref().map(PrivateKey::encode);
+    let new_key = issued.new_key.as_ref().map(PrivateKey::encode);
     let values = [
         (Part::State, before.as_ref().map(State::encode)),
         (
             Part::CaKey,
-            issued.new_ca_key.as_ref().map(PrivateKey::encode),
+            new_ca_key.or_else(|| repaired(Part::CaKey, &found.ca_key)),
         ),
         (
             Part::CaCert,
             plan.writes_bundle.then(|| TrustBundle::encode(&bundle)),
         ),
-        (Part::Key, issued.new_key.as_ref().map(PrivateKey::encode)),
+        (
+            Part::Key,
+            new_key.or_else(|| repaired(Part::Key, &found.key)),
+        ),
         (
             Part::Cert,
             issued.chain.as_ref().map(CertificateChain::encode),
@@ -136,7 +148,7 @@ pub fn publication(
         writes.push(write);
     }
     check_sizes(spec, &writes, after.as_ref())?;
-    let result = check_stable(spec, &assessment.found, &writes, now)?;
+    let result = check_stable(spec, found, &writes, now)?;
     Ok(Publication { writes, result })
 }
 
@@ -161,7 +173,10 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
         return (None, None);
     };
     let mut before = state.clone();
-    let mut after = state.clone();
+    if issued.new_ca_key.is_some() {
+        before.add_generation(&issued.current.fingerprint());
+    }
+    let mut after = before.clone();
     before.set_closing(closing.as_ref());
     match token {
         TokenPlan::None => {}
@@ -171,7 +186,7 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
             after.see(token.clone());
         }
     }
-    if matches!(plan.pair, PairPlan::Issue { .. }) {
+    if plan.pair.is_issued_by_current_ca() {
         after.settle_pending(&issued.current.fingerprint());
     }
     match anchor {
@@ -183,13 +198,10 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
         }
         AnchorRecordPlan::RecordOutgoing(key) => {
             if let Some(anchor) = &issued.anchor {
-                let record = AnchorRecord::new(anchor, Some(key));
+                let record = AnchorRecord::new(anchor, key.as_ref());
                 before.record_anchor(record.clone());
                 after.record_anchor(record);
             }
-        }
-        AnchorRecordPlan::RecordCurrent => {
-            after.record_anchor(AnchorRecord::new(&issued.current, None));
         }
     }
     if plan.writes_only_state() {
@@ -226,6 +238,10 @@ fn check_parameter(part: Part, chars: usize) -> Result<(), PublicationError> {
     }
     let advice = match part {
         Part::State => "too many resources share this rack; give some of them a rack of their own",
+        Part::CaCert => {
+            "use KeyAlgorithm ECDSA_P256 for new CAs, which are the shortest, and see with docker-tls inspect what \
+             the bundle holds"
+        }
         _ => "ask for fewer SubjectAlternativeNames",
     };
     Err(PublicationError::TooLong {

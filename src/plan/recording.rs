@@ -1,6 +1,8 @@
 //! What the state remembers of a plan.
 
-use crate::plan::decision::Case;
+use crate::pki::certificate::Certificate;
+use crate::plan::case::{Case, Word};
+use crate::plan::obstacle::Signer;
 use crate::plan::spec::Occasion;
 use crate::plan::{
     Action, AnchorPlan, AnchorRecordPlan, CaPlan, PairPlan, Plan, Refusal, StatePlan, TokenPlan,
@@ -20,6 +22,23 @@ pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Resul
     {
         state.see(old.clone());
     }
+    // What there is no room for is cut off, and so done with.
+    let moved_from = state.moved_from().map(|ca| Certificate::clone(ca));
+    if moved_from.is_some_and(|ca| plan.left_out().contains(&ca)) {
+        state.set_moved_from(None);
+    }
+    if matches!(plan.ca, CaPlan::New) || matches!(case.word, Word::Move) {
+        let assessment = case.assessment;
+        let ours = assessment
+            .current_ca_certificate()
+            .into_iter()
+            .chain(assessment.previous_ca());
+        for authority in ours {
+            if !state.has_retired(&authority.fingerprint()) {
+                state.add_generation(&authority.fingerprint());
+            }
+        }
+    }
     let changes_record = match &anchor {
         AnchorRecordPlan::Keep => false,
         AnchorRecordPlan::Clear => state.anchor().is_some(),
@@ -29,8 +48,12 @@ pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Resul
         Ok(known) => *known != state,
         Err(_) => spec.occasion == Occasion::Adoption || state != State::of_a_former_owner(),
     };
-    let mut writes_state =
-        is_new || changes_record || token != TokenPlan::None || settles(case, &plan);
+    let mut writes_state = is_new
+            || changes_record
+            || token != TokenPlan::None
+            // Which CAs are ours is remembered, and the word that made one was heard.
+            || matches!(plan.ca, CaPlan::New)
+            || settles(case, &plan);
     if writes_state && matches!(found.state, Err(Flaw::LaterState)) {
         let is_quiet = plan.action == Action::Keep && token == TokenPlan::None;
         if !is_quiet || spec.occasion == Occasion::Adoption {
@@ -40,19 +63,17 @@ pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Resul
         writes_state = false;
     }
     if writes_state {
-        // A word that names nothing stored must stand in the way neither of the next rotation nor of a rollback.
+        // A word must stand in the way of no rollback that brings it back.
         let words = [spec.old.retired_ca, spec.properties.retired_ca];
         for word in words.into_iter().flatten() {
-            if !case.assessment.knows(&word.retired) {
-                state.retire(&word.retired);
-            }
+            state.hear(&word.to_string());
         }
         if plan.action == Action::Keep {
             plan.action = Action::Record;
         }
         plan.state = StatePlan::Write {
             state,
-            closing: case.closed.as_ref().map(|closed| closed.fingerprint()),
+            closing: case.closed().map(|closed| closed.fingerprint()),
             token,
             anchor,
         };
@@ -68,17 +89,18 @@ fn anchor_record(case: &Case<'_>, plan: &Plan) -> AnchorRecordPlan {
     if !plan.publishes() {
         return AnchorRecordPlan::Keep;
     }
+    let recorded = case.state.anchor().and_then(AnchorRecord::certificate);
     match &plan.anchor {
         AnchorPlan::Previous(authority) => {
-            let recorded = case.state.anchor().and_then(AnchorRecord::certificate);
             if recorded == Some(authority) && !case.state.has_retired(&authority.fingerprint()) {
                 return AnchorRecordPlan::Keep;
             }
-            let key = case.anchor_key(authority);
+            let key = case.assessment.recorded_key(authority);
             AnchorRecordPlan::Record(AnchorRecord::new(authority, key.as_ref()))
         }
-        AnchorPlan::Outgoing(outgoing) => AnchorRecordPlan::RecordOutgoing(outgoing.key.clone()),
-        AnchorPlan::Current if plan.also_trusted.is_some() => AnchorRecordPlan::RecordCurrent,
+        AnchorPlan::Outgoing(outgoing) => {
+            AnchorRecordPlan::RecordOutgoing(Signer::current(outgoing).to_record(case.state))
+        }
         AnchorPlan::Current => AnchorRecordPlan::Clear,
     }
 }

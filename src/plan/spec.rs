@@ -57,18 +57,31 @@ impl Spec {
 
     /// Whether a certificate is within the renewal window, or past its end.
     pub(crate) fn is_due(&self, certificate: &Certificate, now: OffsetDateTime) -> bool {
-        certificate.not_after() < now + self.properties.renew_before
+        self.ends_soon(certificate.not_after(), now)
     }
 
-    /// The names of a new end-entity certificate.
-    pub fn alternative_names(&self) -> Vec<SubjectAlternativeName> {
-        let given = self.properties.alternative_names.clone();
-        given.unwrap_or_else(|| {
-            vec![
+    /// Whether an end is within the renewal window, or past.
+    pub(crate) fn ends_soon(&self, not_after: OffsetDateTime, now: OffsetDateTime) -> bool {
+        not_after < now + self.properties.renew_before
+    }
+
+    /// The names of a new end-entity certificate: those that are given, else those of the stored one, else this host's.
+    pub fn alternative_names(&self, stored: Option<&Certificate>) -> Vec<SubjectAlternativeName> {
+        if let Some(given) = &self.properties.alternative_names {
+            return given.clone();
+        }
+        let stored = stored.map_or(&[][..], Certificate::alternative_names);
+        // As they would be asked for: an IPv4 address is written as one, and what is no host's name is left out.
+        let as_asked =
+            |name: &SubjectAlternativeName| SubjectAlternativeName::parse(&name.to_string());
+        let mut names: Vec<_> = stored.iter().filter_map(as_asked).collect();
+        if names.is_empty() {
+            names = vec![
                 SubjectAlternativeName::dns("localhost"),
                 SubjectAlternativeName::Ip(Ipv4Addr::LOCALHOST.into()),
-            ]
-        })
+            ];
+        }
+        names
     }
 }
 
@@ -123,32 +136,62 @@ pub struct OldProperties {
 }
 
 /// What `RetiredCA` says: `X/Y`, retire the CA X and stay with the CA Y; or `X` alone, which names half of that.
+///
+/// `X/Y/moved` says besides that everything that runs presents certificates that Y vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetirementWord {
     /// The CA that is to be trusted no more.
     pub retired: Fingerprint,
     /// The CA that is to stay; none where the word names only the retired one.
     pub staying: Option<Fingerprint>,
+    /// Whether it says that everything has moved.
+    pub has_moved: bool,
 }
 
 impl RetirementWord {
-    /// Reads one fingerprint, or two with a slash between them. A CA cannot both go and stay.
+    /// Whether whoever says this says that as well.
+    pub(crate) fn implies(&self, other: &Self) -> bool {
+        self.retired == other.retired
+            && (other.staying.is_none() || other.staying == self.staying)
+            && (self.has_moved || !other.has_moved)
+    }
+
+    /// What stands behind both CAs where everything has moved.
+    pub const MOVED: &str = "moved";
+
+    /// Reads one fingerprint, or two with a slash between them, and perhaps [`Self::MOVED`]. A CA cannot both go and
+    /// stay.
     pub fn parse(text: &str) -> Option<Self> {
-        let (retired, staying) = match text.split_once('/') {
-            Some((retired, staying)) => (retired, Some(Fingerprint::parse(staying)?)),
-            None => (text, None),
+        let mut parts = text.split('/');
+        let retired = Fingerprint::parse(parts.next()?)?;
+        let staying = match parts.next() {
+            Some(staying) => Some(Fingerprint::parse(staying)?),
+            None => None,
         };
-        let retired = Fingerprint::parse(retired)?;
-        (staying != Some(retired)).then_some(Self { retired, staying })
+        let has_moved = match parts.next().map(str::trim) {
+            Some(Self::MOVED) => true,
+            Some(_) => return None,
+            None => false,
+        };
+        let is_whole = parts.next().is_none() && staying != Some(retired);
+        is_whole.then_some(Self {
+            retired,
+            staying,
+            has_moved,
+        })
     }
 }
 
 impl fmt::Display for RetirementWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.staying {
-            Some(staying) => write!(f, "{}/{staying}", self.retired),
-            None => self.retired.fmt(f),
+            Some(staying) => write!(f, "{}/{staying}", self.retired)?,
+            None => self.retired.fmt(f)?,
         }
+        if self.has_moved {
+            write!(f, "/{}", Self::MOVED)?;
+        }
+        Ok(())
     }
 }
 
@@ -166,10 +209,15 @@ mod tests {
         let plain = RetirementWord {
             retired: fingerprint(&x),
             staying: None,
+            has_moved: false,
         };
         let both = RetirementWord {
             staying: Some(fingerprint(&y)),
             ..plain
+        };
+        let moved = RetirementWord {
+            has_moved: true,
+            ..both
         };
         let colons = ["AB"; Fingerprint::BYTES].join(":");
         for (text, expected) in [
@@ -178,6 +226,9 @@ mod tests {
             (colons.clone(), Some(plain)),
             (format!("{x}/{y}"), Some(both)),
             (format!(" {colons} / {y}\n"), Some(both)),
+            (format!("{x}/{y}/moved"), Some(moved)),
+            (format!("{x}/{y}/moved/"), None),
+            (format!("{x}/moved"), None),
             (format!("{x}/{x}"), None),
             (format!("{x}/{colons}"), None),
             (format!("{x}/"), None),
@@ -190,7 +241,11 @@ mod tests {
         ] {
             assert_eq!(RetirementWord::parse(&text), expected, "{text:?}");
         }
-        for (word, text) in [(plain, x.clone()), (both, format!("{x}/{y}"))] {
+        for (word, text) in [
+            (plain, x.clone()),
+            (both, format!("{x}/{y}")),
+            (moved, format!("{x}/{y}/moved")),
+        ] {
             assert_eq!(word.to_string(), text);
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
+use crate::pki::bundle::TrustBundle;
+use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
 use crate::set::parameter::{ParameterType, StoredSet};
@@ -14,6 +16,11 @@ use crate::set::rack::{Part, Rack};
 pub enum Warning {
     /// A private key is stored as plain text.
     PlainKey {
+        /// The parameter's name.
+        parameter: String,
+    },
+    /// A private key stands where certificates are published, or did.
+    ExposedKey {
         /// The parameter's name.
         parameter: String,
     },
@@ -34,6 +41,11 @@ impl fmt::Display for Warning {
                 "the private key in {parameter} is a plain String, readable by anyone who may read the account's \
                  parameters; once every reader asks for decryption, read its value, delete the parameter, and put \
                  the same value again as a SecureString"
+            ),
+            Self::ExposedKey { parameter } => write!(
+                f,
+                "a private key was published with the certificates in {parameter}; an update removes it there, but \
+                 whoever has read that parameter may have it: replace that key wherever it is in use"
             ),
             Self::NotYetValid { part, not_before } => write!(
                 f,
@@ -72,5 +84,22 @@ pub fn warnings(
             part,
             not_before: certificate.not_before(),
         });
-    plain.chain(early).collect()
+    plain
+        .chain(exposed_keys(rack, assessment))
+        .chain(early)
+        .collect()
+}
+
+/// The private keys that stand where certificates are published.
+pub(crate) fn exposed_keys(rack: &Rack, assessment: &Assessment) -> Vec<Warning> {
+    let found = &assessment.found;
+    let bundle = found.ca_cert.as_ref().map(TrustBundle::holds_private_key);
+    let chain = found.cert.as_ref().map(CertificateChain::holds_private_key);
+    let parts = [(Part::CaCert, bundle), (Part::Cert, chain)];
+    let exposed = parts.into_iter().filter(|(_, holds)| *holds == Ok(true));
+    exposed
+        .map(|(part, _)| Warning::ExposedKey {
+            parameter: rack.parameter_name(part),
+        })
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! What was found in the store, decoded but not yet judged.
 
 use crate::pki::bundle::TrustBundle;
-use crate::pki::certificate::CaCertificate;
+use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::set::flaw::Flaw;
@@ -59,6 +59,11 @@ impl Found {
         }
     }
 
+    /// Whatever is trusted, each certificate once; nothing where the bundle cannot be read.
+    pub fn trusted(&self) -> &[Certificate] {
+        self.ca_cert.as_ref().map_or(&[], TrustBundle::certificates)
+    }
+
     /// The CA certificates of the bundle, each once; none where the bundle cannot be read.
     pub fn bundled(&self) -> &[CaCertificate] {
         self.ca_cert.as_ref().map_or(&[], TrustBundle::authorities)
@@ -69,9 +74,18 @@ impl Found {
         self.state.as_ref().ok()?.anchor()?.certificate()
     }
 
-    /// Every CA certificate that is stored: those of the bundle and of the record.
+    /// The end-entity certificate.
+    pub fn leaf(&self) -> Option<&Certificate> {
+        self.cert.as_ref().ok().map(CertificateChain::leaf)
+    }
+
+    /// Every CA certificate that is stored: those of the bundle and of the state's records.
     pub fn authorities(&self) -> impl Iterator<Item = &CaCertificate> {
-        self.bundled().iter().chain(self.recorded_anchor())
+        let moved_from = self.state.as_ref().ok().and_then(State::moved_from);
+        self.bundled()
+            .iter()
+            .chain(self.recorded_anchor())
+            .chain(moved_from)
     }
 
     /// Whether no certificate and no key exists.

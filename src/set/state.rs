@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::pki::certificate::{CaCertificate, Fingerprint};
 use crate::pki::private_key::PrivateKey;
 use crate::set::flaw::Flaw;
+use crate::set::parameter::MAX_VALUE_CHARS;
 
 /// The version of the JSON that this function writes.
 const VERSION: u32 = 1;
@@ -23,6 +24,10 @@ const VERSION: u32 = 1;
 pub const MAX_TOKENS: usize = 20;
 /// How many retired CAs are remembered, the newest last.
 pub const MAX_RETIRED: usize = 20;
+/// How many words of `RetiredCA` are remembered, the newest last.
+pub const MAX_WORDS: usize = 10;
+/// How many of our own CAs are remembered that a close ends, the newest last.
+pub const MAX_GENERATIONS: usize = 6;
 /// How many owners that have left are remembered, so that a late duplicate of their Create brings none back.
 pub const MAX_LEFT: usize = 4;
 /// Bytes of a token's hash that are kept.
@@ -96,12 +101,21 @@ pub struct State {
     tokens: Vec<TokenHash>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retired: Vec<ShortFingerprint>,
+    /// What `RetiredCA` said, hashed like a token: a rollback may bring it back at any time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    words: Vec<TokenHash>,
     /// A token that is being obeyed: it counts as seen once the published leaf was issued by the CA made for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pending: Option<Pending>,
     /// The CA that is being retired, until all is written that this takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     closing: Option<ShortFingerprint>,
+    /// The previous CA that the published certificate no longer leads to, by the operator's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved_from: Option<AnchorRecord>,
+    /// The CAs that were the current or the previous one since the last close: what the next one ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    generations: Vec<ShortFingerprint>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     anchor: Option<AnchorRecord>,
     #[serde(flatten)]
@@ -115,7 +129,8 @@ struct Pending {
     ca: ShortFingerprint,
 }
 
-/// The anchor: the CA that everything published since the last close trusts and leads to.
+/// What is recorded of a CA: of the anchor, that everything published since the last close trusts and leads to; or of a
+/// previous CA that is trusted and not led to any more.
 ///
 /// Clones share what was read off the text, each thing when it is first asked for. Text that cannot be read is carried
 /// along as it is.
@@ -168,7 +183,8 @@ impl AnchorRecord {
     pub fn certificate(&self) -> Option<&CaCertificate> {
         let read = || {
             let der = STANDARD.decode(&self.0.text.cert).ok()?;
-            CaCertificate::from_der(&der).ok()
+            let authority = CaCertificate::from_der(&der).ok()?;
+            (!authority.is_unsigned_root()).then_some(authority)
         };
         self.0.certificate.get_or_init(read).as_ref()
     }
@@ -211,8 +227,11 @@ impl State {
             left: BTreeMap::new(),
             tokens: Vec::new(),
             retired: Vec::new(),
+            words: Vec::new(),
             pending: None,
             closing: None,
+            moved_from: None,
+            generations: Vec::new(),
             anchor: None,
             later: BTreeMap::new(),
         }
@@ -255,8 +274,10 @@ impl State {
         let token = TokenHash::new("");
         let retired = ShortFingerprint(URL_SAFE_NO_PAD.encode([0; FINGERPRINT_BYTES]));
         worst.tokens = vec![token.clone(); MAX_TOKENS];
+        worst.words = vec![token.clone(); MAX_WORDS];
         worst.retired = vec![retired.clone(); MAX_RETIRED];
         worst.closing = Some(retired.clone());
+        worst.generations = vec![retired.clone(); MAX_GENERATIONS];
         worst.pending = Some(Pending { token, ca: retired });
         worst.left = (0..MAX_LEFT)
             .map(|index| {
@@ -267,6 +288,16 @@ impl State {
             })
             .collect();
         worst.encode().chars().count()
+    }
+
+    /// Whether a certificate and a key of so many bytes can be recorded as the anchor's, whatever else is remembered.
+    pub(crate) fn has_room_for_anchor(&self, certificate_bytes: usize, key_bytes: usize) -> bool {
+        const NAMES: &str = r#","anchor":{"cert":"","key":""}"#;
+        let mut others = self.clone();
+        others.forget_anchor();
+        let base64 = |bytes: usize| bytes.div_ceil(3) * 4;
+        let chars = NAMES.len() + base64(certificate_bytes) + base64(key_bytes);
+        others.worst_case_chars() + chars <= MAX_VALUE_CHARS
     }
 
     /// Whether a token was obeyed or recorded before.
@@ -316,6 +347,18 @@ impl State {
         }
     }
 
+    /// Records what `RetiredCA` says.
+    pub(crate) fn hear(&mut self, word: &str) {
+        if !self.has_heard(word) {
+            push_newest(&mut self.words, TokenHash::new(word), MAX_WORDS);
+        }
+    }
+
+    /// Whether `RetiredCA` said this before.
+    pub(crate) fn has_heard(&self, word: &str) -> bool {
+        self.words.contains(&TokenHash::new(word))
+    }
+
     /// Records that a CA is being retired, or that none is.
     pub(crate) fn set_closing(&mut self, ca: Option<&Fingerprint>) {
         self.closing = ca.map(ShortFingerprint::from);
@@ -326,18 +369,59 @@ impl State {
         self.closing.as_ref() == Some(&ca.into())
     }
 
+    /// Records a CA as one of ours since the last close.
+    pub(crate) fn add_generation(&mut self, ca: &Fingerprint) {
+        if !self.has_generation(ca) {
+            push_newest(&mut self.generations, ca.into(), MAX_GENERATIONS);
+        }
+    }
+
+    /// Whether a CA is one of ours since the last close.
+    pub(crate) fn has_generation(&self, ca: &Fingerprint) -> bool {
+        self.generations.contains(&ca.into())
+    }
+
+    /// Forgets which CAs were ours: there is one.
+    pub(crate) fn forget_generations(&mut self) {
+        self.generations.clear();
+    }
+
+    /// Records the previous CA that the published certificate was moved away from, or that there is none such. It is the
+    /// anchor no more.
+    pub(crate) fn set_moved_from(&mut self, ca: Option<&CaCertificate>) {
+        if let Some(ca) = ca {
+            if self.anchor().and_then(AnchorRecord::certificate) == Some(ca) {
+                self.forget_anchor();
+            }
+            self.use_again(ca);
+        }
+        self.moved_from = ca.map(|ca| AnchorRecord::new(ca, None));
+    }
+
+    /// The previous CA that the published certificate was moved away from.
+    pub(crate) fn moved_from(&self) -> Option<&CaCertificate> {
+        self.moved_from.as_ref()?.certificate()
+    }
+
     /// The recorded anchor.
     pub fn anchor(&self) -> Option<&AnchorRecord> {
         self.anchor.as_ref()
     }
 
-    /// Records an anchor; as a CA in use, it is retired no more.
+    /// Records an anchor; as a CA in use, it is neither retired nor moved away from any more.
     pub(crate) fn record_anchor(&mut self, anchor: AnchorRecord) {
         if let Some(certificate) = anchor.certificate() {
-            let ca = ShortFingerprint::from(&certificate.fingerprint());
-            self.retired.retain(|retired| *retired != ca);
+            if self.moved_from() == Some(certificate) {
+                self.moved_from = None;
+            }
+            self.use_again(&certificate.clone());
         }
         self.anchor = Some(anchor);
+    }
+
+    fn use_again(&mut self, ca: &CaCertificate) {
+        let ca = ShortFingerprint::from(&ca.fingerprint());
+        self.retired.retain(|retired| *retired != ca);
     }
 
     /// Forgets the anchor: there is one CA.

@@ -9,4 +9,6 @@ mod model;
 mod tables;
 mod tls;
 
-use docker_tls_testing::{acceptance, cases, damage, event, mint, openssl, sets as store};
+use docker_tls_testing::{
+    acceptance, case_files, cases, damage, event, fixtures, forms, mint, openssl, sets as store,
+};

@@ -13,7 +13,10 @@ mod task;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
+use rcgen::BasicConstraints;
 use serde_json::{Value, json};
 
 use self::search::search;
@@ -22,7 +25,10 @@ use self::task::{Reach, Start};
 use crate::damage::Damage;
 use crate::event::{carry_out, make_adoption};
 use crate::mint::FreshMint;
-use crate::store::{NOW, make_deployed, make_other_deployed, make_own_with};
+use crate::store::{
+    NOW, certificates, make_deployed, make_elsewhere, make_other_deployed, make_own_with,
+    set_value, value,
+};
 
 /// Asks for sequences of every step there is, this long, instead of what `make test` has time for. Four such steps from
 /// an adopted set and from one of our own take two minutes and 2 GB:
@@ -63,6 +69,33 @@ fn after_four_likely_steps_nobody_is_refused_unannounced_who_read_a_set_of_our_o
     check_everyone_connects("a set of our own", own, &likely_steps(4));
 }
 
+#[test]
+fn after_three_steps_of_every_kind_nobody_is_refused_unannounced_whose_ca_cannot_vouch() {
+    let (stored, partner) = make_limited();
+    let name = "a CA that cannot vouch, beside a partner's";
+    check_everyone_and_a_partner_connect(name, stored, Some(partner), &every_step(3));
+}
+
+#[test]
+fn after_four_likely_steps_nobody_is_refused_unannounced_whose_ca_cannot_vouch() {
+    let (stored, partner) = make_limited();
+    let name = "a CA that cannot vouch, beside a partner's";
+    check_everyone_and_a_partner_connect(name, stored, Some(partner), &likely_steps(4));
+}
+
+/// A set whose CA allows no CA below it, with a partner's CA in its bundle, and the chain that the partner presents.
+fn make_limited() -> (StoredSet, String) {
+    let mut stored = make_elsewhere("Company CA", BasicConstraints::Constrained(0), 4000);
+    let partner = make_elsewhere("Partner CA", BasicConstraints::Unconstrained, 36_500);
+    let bundle = [&stored, &partner]
+        .map(|set| certificates(set, Part::CaCert))
+        .concat();
+    set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
+    let adoption = make_adoption(&lifetimes());
+    carry_out(&adoption, &mut stored, NOW, &mut FreshMint);
+    (stored, value(&partner, Part::Cert).to_owned())
+}
+
 /// What the first event makes of a deployed set: the same certificates and keys, and a state.
 fn make_adopted() -> StoredSet {
     let mut stored = make_deployed();
@@ -101,11 +134,22 @@ fn likely_steps(steps: usize) -> Reach {
 
 #[track_caller]
 fn check_everyone_connects(name: &str, stored: StoredSet, reach: &Reach) {
+    check_everyone_and_a_partner_connect(name, stored, None, reach);
+}
+
+#[track_caller]
+fn check_everyone_and_a_partner_connect(
+    name: &str,
+    stored: StoredSet,
+    partner: Option<String>,
+    reach: &Reach,
+) {
     let start = Start {
         stored,
         now: NOW,
         properties: lifetimes(),
         other: make_other_deployed(),
+        partner,
     };
     let steps = std::env::var(STEPS_VARIABLE).ok();
     let asked = steps.map(|steps| every_step(steps.parse().expect("a number of steps")));

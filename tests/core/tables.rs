@@ -4,6 +4,7 @@ mod alteration;
 mod dates;
 mod foreign_ca;
 mod kinds;
+mod made_elsewhere;
 mod names;
 mod repairs;
 mod retired_ca;
@@ -11,6 +12,9 @@ mod rotation;
 mod state;
 mod text;
 mod tokens;
+mod trust;
+mod unknown_kinds;
+mod vouching;
 
 use docker_tls_certgen::pki::certificate::{Certificate, Fingerprint};
 use docker_tls_certgen::plan::cause::Cause;
@@ -114,7 +118,7 @@ fn verdict(verifier: &StoredSet, presenter: &StoredSet, now: OffsetDateTime) -> 
     };
     let bundle = ids(value(verifier, Part::CaCert));
     let chain = ids(value(presenter, Part::Cert));
-    registry.judge(&bundle, &chain, now.unix_timestamp())
+    registry.judge_both(&bundle, &chain, now.unix_timestamp())
 }
 
 /// Checks that all of these sets' readers connect to each other, both ways.

@@ -1,4 +1,4 @@
-//! `docker-tls inspect`: what is stored, who signs whom, and what the next update would do.
+//! `docker-tls inspect`: what is stored, who signs whom, how far an open rotation is, and what the next update would do.
 
 use std::process::ExitCode;
 
@@ -21,13 +21,14 @@ use crate::store::{ClockArguments, RackArguments};
 /// How wide the parts' names are shown.
 const PART_WIDTH: usize = 8;
 
-/// Show what is stored for a rack, and what the next update would do.
+/// Show what is stored for a rack, what an open rotation waits for, and what the next update would do.
 #[derive(Args)]
 #[command(after_help = "Examples:
   docker-tls inspect
   docker-tls inspect --rack rack-1 --ssm
   docker-tls inspect --rack rack-1 --ssm --now +36450d
   docker-tls inspect --json | jq .next.summary
+  docker-tls inspect --json | jq .rotation
 
 Exit code: 0 if the next update changes nothing, 1 if it would, 2 if that cannot be told.")]
 pub struct Arguments {
@@ -89,6 +90,10 @@ fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
     for warning in &inspection.warnings {
         let style = AnsiColor::Yellow.on_default().bold();
         println!("\n{style}warning{style:#}  {warning}");
+    }
+    if let Some(rotation) = &inspection.rotation {
+        let style = AnsiColor::Cyan.on_default().bold();
+        println!("\n{style}rotation{style:#}  {rotation}");
     }
     let style = if inspection.next.cuts_off {
         AnsiColor::Red.on_default().bold()

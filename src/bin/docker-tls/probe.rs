@@ -29,12 +29,14 @@ const DOCKER_PORT: u16 = 2376;
 ///
 /// A daemon names the CAs whose clients it takes, and presents its certificate, before a client has shown anything.
 /// It has moved when it takes clients of the current CA and presents a certificate that this CA issued. When all have
-/// moved, and every launch template was made after the latest rotation, RetiredCA is safe.
+/// moved, and every launch template was made after the latest step of the rotation, the word that `docker-tls inspect`
+/// gives for RetiredCA is safe. While the new CA is only introduced, it is enough that all take its clients.
 #[derive(Args)]
 #[command(after_help = "Examples:
   docker-tls probe 10.0.1.23 10.0.1.24:2376 --rack rack-1 --ssm
   docker-tls probe - --ca ~/.docker/rack-1/ca.pem < hosts.txt
   docker-tls probe - --rack rack-1 --ssm --json < hosts.txt | jq -r '.hosts[] | select(.verdict != \"moved\").host'
+  docker-tls probe - --rack rack-1 --ssm --json < hosts.txt | jq -r '.hosts[] | select(.trusts_current | not).host'
 
 Exit code: 0 only if all daemons have moved, 1 if not, 2 if that cannot be told.")]
 pub struct Arguments {

@@ -137,34 +137,16 @@ impl Catalog {
         leaf.is_none_or(|id| self.registry.facts(*id).is_expired(now))
     }
 
-    /// Whether two bundles have a valid CA in common that is not this one.
-    pub fn share_another(
-        &self,
-        bundle: ListId,
-        published: Option<ListId>,
-        authority: &Fingerprint,
-        now: i64,
-    ) -> bool {
+    /// Whether a bundle has a CA with this one's key.
+    pub fn knows(&self, bundle: ListId, authority: &Fingerprint) -> bool {
         let key = self.keys.get(authority);
-        let published = published.map_or(&[][..], |published| &self.lists[published]);
-        self.lists[bundle].iter().any(|id| {
-            let facts = self.registry.facts(*id);
-            !facts.is_expired(now) && Some(&facts.key) != key && published.contains(id)
-        })
+        key.is_some_and(|key| self.has_key(bundle, *key))
     }
 
-    /// Whether a valid CA of a bundle that is not this one accepts a chain.
-    pub fn accepts_without(
-        &mut self,
-        published: Option<ListId>,
-        authority: &Fingerprint,
-        chain: ListId,
-        now: i64,
-    ) -> bool {
-        let key = self.keys.get(authority);
-        let mut others = published.map_or(Vec::new(), |published| self.lists[published].clone());
-        others.retain(|id| Some(&self.registry.facts(*id).key) != key);
-        self.registry.judge(&others, &self.lists[chain], now) == Verdict::Accepted
+    /// Whether a bundle has a valid CA with one of these keys.
+    pub fn has_valid_one_of(&self, bundle: ListId, keys: &Keys, now: i64) -> bool {
+        let mut list = self.lists[bundle].iter().map(|id| self.registry.facts(*id));
+        list.any(|facts| keys.contains(&facts.key) && !facts.is_expired(now))
     }
 
     fn authorities(&self, bundles: &BTreeSet<ListId>) -> BTreeSet<Id> {

@@ -10,6 +10,7 @@ use super::archive::SetId;
 use super::catalog::{Catalog, ListId};
 use super::reading::Reading;
 use super::step::Event;
+use crate::acceptance::Verdict;
 
 /// What a template asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -59,9 +60,10 @@ impl Template {
             _ if self.failed => return None,
             Event::NoOp => return Some(self.clone()),
             Event::NewToken => wish.token = wish.token.max(self.former.token) + 1,
-            Event::Close => wish.retired = Some(reading.previous_ca.clone()?),
+            Event::Close => wish.retired = Some(reading.word()?),
+            Event::CloseMoved => wish.retired = Some(format!("{}/moved", reading.word()?)),
             Event::CloseAndRotate => {
-                wish.retired = Some(reading.previous_ca.clone()?);
+                wish.retired = Some(reading.word()?);
                 wish.token = wish.token.max(self.former.token) + 1;
             }
             Event::CloseTooEarly if reading.previous_ca.is_some() => return None,
@@ -82,12 +84,12 @@ impl Template {
 }
 
 /// Whom a plan says it cuts off.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum CutOffs<'a> {
     /// Everyone.
     All,
-    /// Who shares no other valid CA with the published bundle.
-    KnowingOnly(&'a Fingerprint, Option<ListId>),
+    /// Who knows this CA and does not accept what is published then, and whose chain is not accepted then.
+    Knowing(&'a Fingerprint, &'a Reading),
 }
 
 /// What was published, and who had read it.
@@ -98,6 +100,7 @@ pub struct Published {
     tainted: BTreeSet<Part>,
     bundles: BTreeSet<ListId>,
     chains: BTreeSet<ListId>,
+    has_partner: bool,
 }
 
 /// One moment.
@@ -117,6 +120,8 @@ pub struct Moment {
     pub bundles: BTreeSet<ListId>,
     /// The chains that somebody read, with the key that belongs to it, who must still connect to everybody.
     pub chains: BTreeSet<ListId>,
+    /// Whether a partner's chain must be accepted by everybody: its CA was trusted ever since.
+    pub has_partner: bool,
     /// Copies that can be put back since the first close: of what there was in the beginning, and before the latest close.
     pub copies: Vec<Arc<Published>>,
 }
@@ -129,6 +134,7 @@ impl Moment {
             tainted: self.tainted.clone(),
             bundles: self.bundles.clone(),
             chains: self.chains.clone(),
+            has_partner: self.has_partner,
         }
     }
 
@@ -139,6 +145,7 @@ impl Moment {
         next.tainted.clone_from(&copy.tainted);
         next.bundles.clone_from(&copy.bundles);
         next.chains.clone_from(&copy.chains);
+        next.has_partner = copy.has_partner;
         next
     }
 
@@ -149,12 +156,19 @@ impl Moment {
             .extend(reading.bundle.filter(|_| is_published(Part::CaCert)));
         self.chains
             .extend(reading.chain.filter(|_| is_published(Part::Cert)));
-        self.forget_expired(catalog);
+        self.forget_expired(reading, catalog);
     }
 
     /// Lets go of readers whose time is over: the end of an anchor ends every generation but the newest.
-    pub fn forget_expired(&mut self, catalog: &mut Catalog) {
+    ///
+    /// So does the end of all that is stored of a CA, which may have been written again: the original's end is not known.
+    pub fn forget_expired(&mut self, reading: &Reading, catalog: &mut Catalog) {
         let now = self.now;
+        let ended = reading.ended(now);
+        let known = &reading.traces(catalog, now) - &ended;
+        self.bundles.retain(|bundle| {
+            !catalog.has_one_of(*bundle, &ended) || catalog.has_valid_one_of(*bundle, &known, now)
+        });
         self.bundles
             .retain(|bundle| !catalog.is_all_expired(*bundle, now));
         self.chains
@@ -177,13 +191,13 @@ impl Moment {
         now: &Reading,
         catalog: &mut Catalog,
     ) {
+        // Whatever is trusted is trusted on, but only what is ours is led to.
+        let trusted = (&then.trusted, &now.trusted);
         let (then, now) = (then.traces(catalog, when), now.traces(catalog, self.now));
-        if then.is_subset(&now) {
-            return;
-        }
         self.bundles.retain(|bundle| {
             catalog.has_one_of(*bundle, &now) || !catalog.has_one_of(*bundle, &then)
         });
+        let (then, now) = (&then | trusted.0, &now | trusted.1);
         self.chains.retain(|chain| {
             catalog.has_issuer_among(*chain, &now) || !catalog.has_issuer_among(*chain, &then)
         });
@@ -194,8 +208,9 @@ impl Moment {
         let now = self.now;
         let is_cut_off = |bundle: ListId, catalog: &mut Catalog| match whom {
             CutOffs::All => true,
-            CutOffs::KnowingOnly(authority, published) => {
-                !catalog.share_another(bundle, published, authority, now)
+            CutOffs::Knowing(authority, then) => {
+                let accepts = |chain| catalog.judge(bundle, chain, now) == Verdict::Accepted;
+                !then.chain.is_some_and(accepts) && catalog.knows(bundle, authority)
             }
         };
         self.bundles.retain(|bundle| !is_cut_off(*bundle, catalog));
@@ -207,8 +222,9 @@ impl Moment {
         }
         let is_cut_off = |chain: ListId, catalog: &mut Catalog| match whom {
             CutOffs::All => true,
-            CutOffs::KnowingOnly(authority, published) => {
-                !catalog.accepts_without(published, authority, chain, now)
+            CutOffs::Knowing(_, then) => {
+                let accepts = |bundle| catalog.judge(bundle, chain, now) == Verdict::Accepted;
+                !then.bundle.is_some_and(accepts)
             }
         };
         self.chains.retain(|chain| !is_cut_off(*chain, catalog));
@@ -217,6 +233,24 @@ impl Moment {
             .is_some_and(|chain| is_cut_off(chain, catalog))
         {
             self.tainted.insert(Part::Cert);
+        }
+    }
+
+    /// Lets go of who presents what a plan says that the bundle has no room for.
+    pub fn forget_left_out(&mut self, then: &Reading, catalog: &mut Catalog) {
+        let now = self.now;
+        let Some(bundle) = then.bundle else {
+            return;
+        };
+        self.chains
+            .retain(|chain| catalog.judge(bundle, *chain, now) == Verdict::Accepted);
+    }
+
+    /// Takes the operator's word that everybody trusts the current CA.
+    pub fn forget_untrusting(&mut self, reading: &Reading, catalog: &Catalog) {
+        if let Some(current) = reading.ca_key {
+            self.bundles
+                .retain(|bundle| catalog.has_key(*bundle, current));
         }
     }
 

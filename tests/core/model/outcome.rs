@@ -35,6 +35,10 @@ pub struct Done {
     pub cut_off: CutOff,
     /// Whether the plan takes the operator's word that nothing older runs.
     pub closes: bool,
+    /// Whether the plan takes the operator's word that everything trusts the current CA.
+    pub moves: bool,
+    /// Whether the plan says that it has no room for what others trust.
+    pub leaves_out: bool,
 }
 
 /// Checks that nothing but the causes would be planned differently if any of the parts that are missing were garbage
@@ -118,6 +122,7 @@ pub fn summary(plan: &Plan) -> String {
             Cause::BundleLacks { .. } => "the bundle lacks a CA".to_owned(),
             Cause::BundleHasRetired { .. } => "the bundle has a retired CA".to_owned(),
             Cause::Retired { .. } => "RetiredCA".to_owned(),
+            Cause::Trusted { .. } => "RetiredCA, to move".to_owned(),
             cause => cause.to_string(),
         })
         .collect();

@@ -1,6 +1,6 @@
 //! What the model reads off a stored set: once for each set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::chain::CertificateChain;
@@ -22,6 +22,10 @@ pub struct Reading {
     traces: Keys,
     /// The keys of the CAs that issued something of the pair.
     issuers: Keys,
+    /// The keys of the CAs in the bundle that no word has retired.
+    pub trusted: Keys,
+    /// When the last certificate that is stored of each CA's key ends.
+    ends: BTreeMap<KeyId, i64>,
     /// Which keys of the pool are in use.
     pub pool_numbers: BTreeSet<usize>,
     /// The public key of the current CA.
@@ -60,14 +64,24 @@ impl Reading {
             .iter()
             .map(|ca| catalog.key_id(ca.public_key()))
             .collect();
-        // A bundle that neither the CA key nor the chain belongs to is taken for another set's.
-        let is_others = ca_private_key.is_some_and(|key| {
-            !ca_key.is_some_and(|key| bundled.contains(&key))
-                && leaf.is_some_and(|leaf| leaf.is_signed_by(key.public_key()))
+        // A CA beside the current one is a partner's, unless the record or the chain tells otherwise. Without a current
+        // one, it is all that there is.
+        let has_current = ca_private_key.is_some_and(|key| {
+            ca_key.is_some_and(|key| bundled.contains(&key) || Some(key) == recorded)
+                || leaf.is_some_and(|leaf| leaf.is_signed_by(key.public_key()))
         });
-        if !is_others {
-            let kept = bundled.iter().zip(authorities);
-            traces.extend(kept.filter(|(_, ca)| !is_retired(ca)).map(|(key, _)| *key));
+        let kept = bundled.iter().zip(authorities);
+        let trusted: Keys = kept
+            .filter(|(_, ca)| !is_retired(ca))
+            .map(|(key, _)| *key)
+            .collect();
+        if !has_current {
+            traces.extend(&trusted);
+        }
+        let mut ends = BTreeMap::new();
+        for ca in found.authorities() {
+            let end = ends.entry(catalog.key_id(ca.public_key())).or_insert(0);
+            *end = ca.not_after().unix_timestamp().max(*end);
         }
         let issuers = chain.map_or(Keys::new(), |chain| catalog.keys_of_issuers_of(chain));
         let used = traces.iter().chain(&issuers).chain(&bundled);
@@ -81,12 +95,26 @@ impl Reading {
             pool_numbers: used.filter_map(|key| catalog.pool_number(*key)).collect(),
             traces,
             issuers,
+            trusted,
+            ends,
             ca_key,
             previous_ca: Assessment::of(found.clone())
                 .previous_ca()
                 .map(|ca| ca.fingerprint().to_string()),
             current_ca: current_ca.map(|ca| ca.fingerprint().to_string()),
         }
+    }
+
+    /// The keys of the CAs of which everything that is stored has expired.
+    pub fn ended(&self, now: i64) -> Keys {
+        let ended = self.ends.iter().filter(|(_, end)| **end < now);
+        ended.map(|(key, _)| *key).collect()
+    }
+
+    /// What `RetiredCA` says to take the next step.
+    pub fn word(&self) -> Option<String> {
+        let (previous, current) = (self.previous_ca.as_ref()?, self.current_ca.as_ref()?);
+        Some(format!("{previous}/{current}"))
     }
 
     /// The keys of the CAs of which anything is left that tells of them.

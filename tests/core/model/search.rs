@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use super::archive::{SetId, StoredValue};
-use super::catalog::Catalog;
+use super::catalog::{Catalog, ListId};
 use super::moment::{CutOffs, Moment, Published, Template, Wish};
 use super::outcome::{Done, Outcome, check_spoilt_is_as_good_as_lost, summary};
 use super::reading::Reading;
 use super::step::{Event, Extent, Mishap, Step, Struck, Wait};
 use super::task::{Findings, Reach, Start};
-use crate::acceptance::Verdict;
+use crate::acceptance::{KeyId, Verdict};
 use crate::damage::Damage;
 use crate::event::make_change;
 use crate::mint::PoolMint;
@@ -84,6 +84,8 @@ struct Search<'a> {
     reach: &'a Reach,
     renew_before: Duration,
     first: Arc<Published>,
+    /// The chain that a partner presents, and its CA's key.
+    partner: Option<(ListId, KeyId)>,
     known: Mutex<Known>,
 }
 
@@ -95,8 +97,10 @@ pub fn search(start: &Start, reach: &Reach) -> Findings {
         reach,
         renew_before: spec.properties.renew_before,
         first: Arc::default(),
+        partner: None,
         known: Mutex::default(),
     };
+    search.partner = search.find_partner();
     let first = search.first_moment();
     search.first = Arc::new(first.published());
     let mut seen: HashMap<Moment, usize> = HashMap::from([(first.clone(), 0)]);
@@ -140,6 +144,26 @@ impl Search<'_> {
         self.known.lock().expect("no worker panicked")
     }
 
+    /// The partner is found by its CA, which the bundle holds in the beginning.
+    fn find_partner(&self) -> Option<(ListId, KeyId)> {
+        let chain = self.start.partner.as_deref()?;
+        let catalog = &mut self.known().catalog;
+        let bundle = catalog.set_id(&self.start.stored);
+        let bundle = catalog.set(bundle).value(Part::CaCert)?.clone();
+        catalog.list_id(&bundle);
+        let set = catalog.set_with(0, Part::Cert, Some(chain));
+        let chain = catalog.set(set).value(Part::Cert)?.clone();
+        let chain = catalog.list_id(&chain);
+        let issuer = catalog.keys_of_issuers_of(chain).into_iter().next()?;
+        Some((chain, issuer))
+    }
+
+    /// Whether a bundle that can be read trusts the partner's CA.
+    fn trusts_partner(&self, reading: &Reading, catalog: &Catalog) -> bool {
+        let partner = self.partner.zip(reading.bundle);
+        partner.is_some_and(|((_, key), bundle)| catalog.has_key(bundle, key))
+    }
+
     fn first_moment(&self) -> Moment {
         let set = self.known().catalog.set_id(&self.start.stored);
         let mut moment = Moment {
@@ -150,6 +174,7 @@ impl Search<'_> {
             template: Template::default(),
             bundles: BTreeSet::new(),
             chains: BTreeSet::new(),
+            has_partner: self.partner.is_some(),
             copies: Vec::new(),
         };
         moment.read(&self.reading(set), &mut self.known().catalog);
@@ -229,6 +254,7 @@ impl Search<'_> {
             let seen = self.reading(*set);
             let catalog = &mut self.known().catalog;
             next.forget_untraceable(reading, moment.now, &seen, catalog);
+            next.has_partner &= self.trusts_partner(&seen, catalog);
             next.read(&seen, catalog);
             reached.push((next, Step::Mishap(*mishap)));
         }
@@ -238,7 +264,10 @@ impl Search<'_> {
                 next.now = *end;
                 let catalog = &mut self.known().catalog;
                 next.forget_untraceable(reading, moment.now, reading, catalog);
-                next.forget_expired(catalog);
+                next.forget_expired(reading, catalog);
+                next.has_partner &= self
+                    .partner
+                    .is_some_and(|(chain, _)| !catalog.is_leaf_expired(chain, *end));
                 reached.push((next, Step::Wait(*wait)));
             }
         }
@@ -247,7 +276,7 @@ impl Search<'_> {
             let (then, seen) = (self.reading(copy.set), self.reading(next.set));
             let catalog = &mut self.known().catalog;
             next.forget_untraceable(&then, moment.now, &seen, catalog);
-            next.forget_expired(catalog);
+            next.forget_expired(&seen, catalog);
             reached.push((next, Step::PutBack { generation }));
         }
         for (next, step) in reached {
@@ -316,14 +345,12 @@ impl Search<'_> {
     /// Lets go of readers that the plan says are cut off, and of those that the operator says are gone.
     fn take_word(&self, moment: &mut Moment, done: &Done, from: Place<'_>, step: Step) {
         let reading = self.reading(moment.set);
-        let published = self
-            .reading(done.sets.last().copied().unwrap_or(moment.set))
-            .bundle;
+        let then = self.reading(done.sets.last().copied().unwrap_or(moment.set));
         let whom = match &done.cut_off {
             CutOff::Nobody => None,
             // A CA of another set stands for the CA whose place it took.
             CutOff::KnowingOnly { authority, .. } if !self.is_of_other_set(authority) => {
-                Some(CutOffs::KnowingOnly(authority, published))
+                Some(CutOffs::Knowing(authority, &then))
             }
             CutOff::KnowingOnly { .. } | CutOff::Everyone => Some(CutOffs::All),
         };
@@ -335,8 +362,15 @@ impl Search<'_> {
                 .or_insert_with(|| from.way(step));
             moment.forget_cut_off(whom, &reading, &mut known.catalog);
         }
+        if done.moves {
+            moment.forget_untrusting(&reading, &known.catalog);
+        }
         if done.closes {
             moment.forget_retired(&reading, &mut known.catalog);
+        }
+        if done.leaves_out {
+            moment.has_partner = false;
+            moment.forget_left_out(&then, &mut known.catalog);
         }
     }
 
@@ -349,8 +383,10 @@ impl Search<'_> {
     fn check(&self, moment: &Moment, from: Place<'_>, step: Step, after: &str) -> bool {
         let known = &mut *self.known();
         let mut refused = None;
+        let partner = self.partner.filter(|_| moment.has_partner);
+        let partner = partner.map(|(chain, _)| chain);
         for bundle in &moment.bundles {
-            for chain in &moment.chains {
+            for chain in moment.chains.iter().chain(&partner) {
                 known.findings.pairs += 1;
                 if known.catalog.judge(*bundle, *chain, moment.now) == Verdict::Refused {
                     refused = Some((*bundle, *chain));
@@ -444,6 +480,11 @@ impl Search<'_> {
                 .causes
                 .iter()
                 .any(|cause| matches!(cause, Cause::Retired { .. })),
+            moves: plan
+                .causes
+                .iter()
+                .any(|cause| matches!(cause, Cause::Trusted { .. })),
+            leaves_out: !plan.left_out().is_empty(),
             cut_off: plan.cut_off,
         })
     }

@@ -95,10 +95,12 @@ impl Mishap {
                     None => return Some(Struck::Gone),
                 }
             }
-            (Self::Reorder, [first, second]) => bundle_of([second, first]),
-            (Self::Duplicate, [only]) => bundle_of([only, only]),
-            (Self::Duplicate, [first, second]) => bundle_of([first, second, second, first]),
-            (Self::DropFirst, [_, left]) | (Self::DropSecond, [left, _]) => bundle_of([left]),
+            (Self::Reorder, [_, _, ..]) => bundle_of(bundle.iter().rev()),
+            (Self::Duplicate, [_, ..]) => bundle_of(bundle.iter().chain(bundle.iter().rev())),
+            (Self::DropFirst, [_, left @ ..]) if !left.is_empty() => bundle_of(left),
+            (Self::DropSecond, [first, _, left @ ..]) => {
+                bundle_of(std::iter::once(first).chain(left))
+            }
             (Self::DropCross, _) => {
                 let chain = found.cert.as_ref().ok()?;
                 CertificateChain::new(chain.leaf().clone(), None)
@@ -119,8 +121,9 @@ pub enum Struck {
     Changed(String),
 }
 
-fn bundle_of<const N: usize>(authorities: [&CaCertificate; N]) -> String {
-    TrustBundle::encode(&authorities.map(Clone::clone)).to_string()
+fn bundle_of<'a>(authorities: impl IntoIterator<Item = &'a CaCertificate>) -> String {
+    let authorities: Vec<CaCertificate> = authorities.into_iter().cloned().collect();
+    TrustBundle::encode(&authorities).to_string()
 }
 
 /// Until when time passes.
@@ -191,9 +194,11 @@ pub enum Event {
     Twice,
     /// `RotationToken`, to a value not seen before.
     NewToken,
-    /// `RetiredCA`, to the previous CA's fingerprint.
+    /// `RetiredCA`, to the previous and the current CA.
     Close,
-    /// `RetiredCA` to the previous CA's fingerprint, and `RotationToken` to a value not seen before.
+    /// `RetiredCA`, to the same, and that everything has moved.
+    CloseMoved,
+    /// `RetiredCA`, to the previous and the current CA, and `RotationToken`, to a value not seen before.
     CloseAndRotate,
     /// `RetiredCA`, to the current CA's fingerprint, too early.
     CloseTooEarly,
@@ -203,12 +208,13 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoOp,
         Self::Again,
         Self::Twice,
         Self::NewToken,
         Self::Close,
+        Self::CloseMoved,
         Self::CloseAndRotate,
         Self::CloseTooEarly,
         Self::SetBack,

@@ -18,6 +18,8 @@ pub struct Start {
     pub properties: Value,
     /// Another set of the same kind.
     pub other: StoredSet,
+    /// The chain that a partner presents, whose CA is in the bundle.
+    pub partner: Option<String>,
 }
 
 /// How far a search goes, and which steps it takes.

@@ -230,3 +230,36 @@ fn what_is_issued_ends_with_its_lifetime_or_with_its_ca() {
         [days(40_000), anchor, days(39_000), anchor]
     );
 }
+
+#[test]
+fn a_ca_certificate_that_is_reissued_ends_with_the_pair() {
+    for healthy in [make_deployed(), make_short_leaf(), make_short_ca()] {
+        let mut stored = healthy.clone();
+        stored.remove(&Part::CaCert);
+        let not_after = leaf(&healthy).not_after();
+        check_calm(&make_plain(), &mut stored, NOW, Action::ReissueCa);
+        assert_eq!(current_ca(&stored).not_after(), not_after);
+        check_all_connect(&[&healthy, &stored], NOW);
+
+        // So it is followed before the one that runs can end, whenever that is.
+        check_kept(&make_plain(), &stored, not_after - RENEW_BEFORE);
+        let later = not_after - Duration::days(59);
+        let reissued = stored.clone();
+        check_calm(&make_plain(), &mut stored, later, Action::Introduce);
+        check_all_connect(&[&healthy, &reissued, &stored], later);
+    }
+}
+
+#[test]
+fn a_ca_certificate_that_is_lost_when_the_pair_ends_soon_is_trusted_beside_the_next_ca() {
+    for healthy in [make_deployed(), make_short_leaf(), make_short_ca()] {
+        let later = leaf(&healthy).not_after() - Duration::days(59);
+        let mut stored = healthy.clone();
+        stored.remove(&Part::CaCert);
+        check_calm(&make_plain(), &mut stored, later, Action::Introduce);
+        let anchor = certificates(&stored, Part::CaCert).swap_remove(1);
+        assert_eq!(anchor.subject(), current_ca(&healthy).subject());
+        assert_eq!(anchor.public_key(), current_ca(&healthy).public_key());
+        check_all_connect(&[&healthy, &stored], later);
+    }
+}

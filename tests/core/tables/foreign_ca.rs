@@ -3,7 +3,6 @@
 use docker_tls_certgen::pki::authority::CertificateAuthority;
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::CaCertificate;
-use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::inspection::Inspection;
@@ -14,10 +13,12 @@ use docker_tls_certgen::set::rack::Part;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use time::Duration;
 
-use super::{check_all_connect, check_calm, check_refuses, effect, make_plain, make_rotated};
+use super::{
+    check_accepts, check_all_connect, check_calm, check_refuses, effect, make_plain, make_rotated,
+};
 use crate::event::{assess, check_kept};
 use crate::mint::{FreshMint, pool_key};
-use crate::store::{NOW, kept, make_own, set_value};
+use crate::store::{NOW, kept, make_own, make_set, set_value};
 
 /// How an operator's own CA certificate was made.
 struct Style {
@@ -65,32 +66,11 @@ fn make_intermediate(style: &Style) -> StoredSet {
     let authority = params.signed_by(&pair(&ca_key), &root);
     let authority = authority.expect("the root can sign");
     let authority = CaCertificate::from_der(authority.der()).expect("it is a CA's");
-    make_set(authority, &ca_key, &key)
+    make_set(authority, &ca_key, &key, Duration::days(1000))
 }
 
 fn pair(key: &PrivateKey) -> KeyPair {
     KeyPair::try_from(key.der()).expect("the key loads")
-}
-
-/// A set of that CA, with a certificate that it issued.
-fn make_set(authority: CaCertificate, ca_key: &PrivateKey, key: &PrivateKey) -> StoredSet {
-    let issuing = CertificateAuthority::new(authority.clone(), ca_key).expect("the key is its own");
-    let validity = Duration::days(1000);
-    let leaf = issuing.issue(key, &[], validity, NOW, &mut FreshMint);
-    let leaf = leaf.expect("the CA can issue");
-    let mut stored = StoredSet::new();
-    for (part, value) in [
-        (Part::CaCert, TrustBundle::encode(&[authority])),
-        (Part::CaKey, ca_key.encode()),
-        (
-            Part::Cert,
-            CertificateChain::new(leaf.clone(), None).encode(),
-        ),
-        (Part::Key, key.encode()),
-    ] {
-        set_value(&mut stored, part, &value);
-    }
-    stored
 }
 
 #[test]
@@ -160,15 +140,17 @@ fn beside_one_that_was_made_again_the_attributes_show_the_ca_certificate_that_is
 }
 
 #[test]
-fn a_ca_certificate_that_was_made_again_under_another_name_gets_its_name_back() {
-    let (before, mut stored) = make_renamed();
+fn a_certificate_that_the_ca_key_signed_under_another_name_is_reissued_and_the_cas_values_stay() {
+    let (_, mut stored) = make_renamed();
     let found = effect(&make_plain(), &mut stored, NOW);
-    assert_eq!(found.causes, [Cause::OtherCaName]);
+    assert_eq!(found.causes, [Cause::NotIssuedBySet]);
     assert_eq!(
         (found.action, found.cut_off),
-        (Action::ReissueCa, CutOff::Nobody)
+        (Action::Reissue, CutOff::Nobody)
     );
-    check_all_connect(&[&before, &stored], NOW);
+    let kept = [Part::CaCert, Part::CaKey, Part::Key, Part::State];
+    assert_eq!(found.kept, kept);
+    check_accepts(&stored, &stored, NOW);
 }
 
 #[test]

@@ -1,18 +1,29 @@
 //! Each parameter of a set with one CA, each kind of damage: the repair that rules 5 and 6 of docs/rotation.md gives.
 
-use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use docker_tls_certgen::pki::certificate::{Certificate, Weakness};
+use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 use docker_tls_certgen::plan::cause::Cause;
+use docker_tls_certgen::plan::obstacle::Obstacle;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_testing::repairs;
+use rcgen::ExtendedKeyUsagePurpose;
 
+use super::made_elsewhere::{
+    Authority, make_authority, make_ca_params, sha1_leaf, with_negative_serial,
+};
 use super::{
     Effect, check_accepts, check_all_connect, check_refuses, current_ca, effect, fingerprint, leaf,
     make_plain, make_rotated,
 };
-use crate::damage::Damage;
-use crate::store::{NOW, certificates, make_deployed, make_other_deployed, make_own, public_key};
+use crate::damage::{Damage, text_of};
+use crate::mint::pool_key;
+use crate::store::{
+    NOW, certificates, make_deployed, make_other_deployed, make_own, public_key, set_value, value,
+};
 
 /// The sets that the tables start from, each with another of the same kind.
 fn make_starts() -> Vec<(&'static str, StoredSet, StoredSet)> {
@@ -102,6 +113,7 @@ fn a_lost_ca_key_with_a_bad_pair_cuts_off_who_knows_the_old_ca_alone() {
             let cut_off = CutOff::KnowingOnly {
                 authority: fingerprint(&healthy, 0),
                 common_name: current_ca(&healthy).common_name().to_owned(),
+                obstacle: Obstacle::KeyLost,
             };
             assert_eq!(
                 (found.action, found.cut_off),
@@ -170,6 +182,185 @@ fn every_damage_to_one_parameter_of_an_open_rotation_is_healed_and_nobody_is_cut
             assert_eq!((found.action, kept), expected, "{part} {damage:?}");
             assert_eq!(found.cut_off, CutOff::Nobody, "{part} {damage:?}");
             check_all_connect(&[&before, &rotated, &stored], NOW);
+        }
+    }
+}
+
+/// End-entity certificates that no daemon of today takes, and why.
+#[track_caller]
+fn make_weak(authority: &Authority, key: &PrivateKey) -> Vec<(Certificate, Weakness)> {
+    let with_usage =
+        |usage| authority.issue(key, |params| params.extended_key_usages = vec![usage]);
+    let plain = authority.issue(key, |_| {});
+    let algorithm = "ECDSA over SHA-1";
+    vec![
+        (
+            with_usage(ExtendedKeyUsagePurpose::ServerAuth),
+            Weakness::NotForClients,
+        ),
+        (
+            with_usage(ExtendedKeyUsagePurpose::ClientAuth),
+            Weakness::NotForServers,
+        ),
+        (
+            with_negative_serial(&plain, &authority.key),
+            Weakness::NegativeSerial,
+        ),
+        (sha1_leaf(authority, key), Weakness::Signature { algorithm }),
+    ]
+}
+
+#[test]
+fn a_certificate_that_no_daemon_of_today_takes_is_reissued_from_the_same_ca() {
+    let authority = make_authority(&make_ca_params("company CA"), &pool_key(0));
+    let key = pool_key(1);
+    for (weak, weakness) in make_weak(&authority, &key) {
+        let before = authority.make_set_of(weak, &key);
+        check_refuses(&before, &before, NOW);
+        let mut stored = before.clone();
+        let found = effect(&make_plain(), &mut stored, NOW);
+        let expected = Effect {
+            action: Action::Reissue,
+            causes: vec![Cause::Weak { weakness }],
+            cut_off: CutOff::Nobody,
+            kept: vec![Part::CaCert, Part::CaKey, Part::Key],
+        };
+        assert_eq!(found, expected);
+        check_accepts(&before, &stored, NOW);
+        check_accepts(&stored, &stored, NOW);
+    }
+}
+
+#[test]
+fn a_certificate_that_no_daemon_takes_holds_no_token_and_no_lost_ca_key_up() {
+    let authority = make_authority(&make_ca_params("company CA"), &pool_key(0));
+    let key = pool_key(1);
+    for (weak, _) in make_weak(&authority, &key) {
+        let before = authority.make_set_of(weak, &key);
+        let mut stored = before.clone();
+        let found = effect(&super::make_token("a"), &mut stored, NOW);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::Rotate, CutOff::Nobody)
+        );
+        check_accepts(&before, &stored, NOW);
+        check_accepts(&stored, &stored, NOW);
+
+        let mut stored = before.clone();
+        stored.remove(&Part::CaKey);
+        let found = effect(&make_plain(), &mut stored, NOW);
+        assert_eq!(found.action, Action::Replace);
+        check_accepts(&stored, &stored, NOW);
+    }
+}
+
+/// The PEM of a part on one line: its lines are lost, as a form field loses them.
+fn flatten(stored: &mut StoredSet, part: Part) {
+    let flat = text_of(value(stored, part)).replace('\n', " ");
+    set_value(stored, part, &STANDARD.encode(flat));
+}
+
+#[test]
+fn a_key_that_a_daemon_does_not_read_is_written_again_alone_and_is_the_same() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    let mut starts: Vec<StoredSet> = make_starts().into_iter().map(|start| start.1).collect();
+    starts.push(rotated);
+    for healthy in starts {
+        for parts in [&[Part::CaKey][..], &[Part::Key], &[Part::CaKey, Part::Key]] {
+            let mut stored = healthy.clone();
+            for part in parts {
+                flatten(&mut stored, *part);
+            }
+            let found = effect(&make_plain(), &mut stored, NOW);
+            let causes = parts.iter().map(|part| Cause::NotIntact { part: *part });
+            let mut kept: Vec<Part> = healthy.keys().copied().collect();
+            kept.retain(|part| !parts.contains(part));
+            let expected = Effect {
+                action: Action::Repair,
+                causes: causes.collect(),
+                cut_off: CutOff::Nobody,
+                kept,
+            };
+            assert_eq!(found, expected);
+            // Written plainly, it is what it was before.
+            for part in parts {
+                assert_eq!(value(&stored, *part), value(&healthy, *part), "{part}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_a_daemon_does_not_read_is_the_key_of_the_certificate_that_is_issued_for_it() {
+    for (name, healthy, other) in make_starts() {
+        let mut stored = healthy.clone();
+        flatten(&mut stored, Part::Key);
+        flatten(&mut stored, Part::CaKey);
+        Damage::Missing.strike(&mut stored, Part::Cert, &other);
+        let found = effect(&make_plain(), &mut stored, NOW);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::Reissue, CutOff::Nobody),
+            "{name}"
+        );
+        for part in [Part::Key, Part::CaKey] {
+            assert_eq!(
+                value(&stored, part),
+                value(&healthy, part),
+                "{name}: {part}"
+            );
+        }
+        check_all_connect(&[&healthy, &stored], NOW);
+    }
+}
+
+#[test]
+fn a_cross_certificate_is_signed_anew_whenever_the_chain_is_written_and_the_anchor_can_vouch() {
+    let before = make_deployed();
+    let rotated = make_rotated(before.clone(), &["a"]);
+    let cross = |stored: &StoredSet| certificates(stored, Part::Cert).swap_remove(1);
+    for is_state_lost in [false, true] {
+        let mut stored = rotated.clone();
+        stored.remove(&Part::Key);
+        if is_state_lost {
+            stored.remove(&Part::State);
+        }
+        let found = effect(&make_plain(), &mut stored, NOW);
+        assert_eq!(
+            (found.action, found.cut_off),
+            (Action::Reissue, CutOff::Nobody)
+        );
+        // Without the state, nobody has the anchor's key, and what it signed before is as good.
+        assert_eq!(cross(&stored) == cross(&rotated), is_state_lost);
+        check_all_connect(&[&before, &rotated, &stored], NOW);
+    }
+}
+
+#[test]
+fn a_private_key_among_published_certificates_goes_and_the_certificates_stay() {
+    let rotated = make_rotated(make_deployed(), &["a"]);
+    let mut starts: Vec<StoredSet> = make_starts().into_iter().map(|start| start.1).collect();
+    starts.push(rotated);
+    for healthy in starts {
+        for (part, key) in [(Part::CaCert, Part::CaKey), (Part::Cert, Part::Key)] {
+            let key = text_of(value(&healthy, key));
+            let plain = text_of(value(&healthy, part));
+            for text in [format!("{plain}{key}"), format!("{key}{plain}")] {
+                let mut stored = healthy.clone();
+                set_value(&mut stored, part, &STANDARD.encode(text));
+                let found = effect(&make_plain(), &mut stored, NOW);
+                let mut kept: Vec<Part> = healthy.keys().copied().collect();
+                kept.retain(|kept| *kept != part);
+                let expected = Effect {
+                    action: Action::Repair,
+                    causes: vec![Cause::NotIntact { part }],
+                    cut_off: CutOff::Nobody,
+                    kept,
+                };
+                assert_eq!(found, expected);
+                assert_eq!(certificates(&stored, part), certificates(&healthy, part));
+                assert!(!text_of(value(&stored, part)).contains("PRIVATE KEY"));
+            }
         }
     }
 }

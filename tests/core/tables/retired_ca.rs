@@ -2,7 +2,7 @@
 
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
-use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::spec::{RetirementWord, Spec};
 use docker_tls_certgen::plan::{Action, CutOff, Refusal};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
@@ -78,7 +78,21 @@ fn another_cas_fingerprint_is_refused_with_the_right_one() {
             NOW,
         );
         let refusal = refusal.expect_err("a wrong fingerprint is refused");
-        assert_eq!(refusal, Refusal::NotThePreviousCa { given, previous });
+        let expected = RetirementWord {
+            retired: previous,
+            staying: Some(fingerprint(&rotated, 0)),
+            has_moved: false,
+        };
+        let word = RetirementWord {
+            retired: given,
+            staying: None,
+            has_moved: false,
+        };
+        let is_expected = Refusal::NotThePreviousCa {
+            given: word,
+            expected: Box::new(expected),
+        };
+        assert_eq!(refusal, is_expected);
         let text = refusal.to_string();
         assert!(text.contains("RetiredCA"), "{text}");
         assert!(text.contains(&given.to_string()), "{text}");
@@ -136,10 +150,13 @@ fn a_rollback_after_a_close_changes_nothing() {
 }
 
 #[test]
-fn it_is_refused_while_the_published_pair_is_the_previous_cas() {
-    let mut stored = make_deployed();
-    stored.remove(&Part::CaKey);
-    effect(&super::make_plain(), &mut stored, NOW);
+fn it_is_refused_while_the_published_pair_is_of_a_previous_ca_that_can_vouch() {
+    let before = make_deployed();
+    let mut stored = make_rotated(before.clone(), &["a"]);
+    // As if the rotation had crashed before its key and certificate were written.
+    for part in [Part::Cert, Part::Key] {
+        set_value(&mut stored, part, crate::store::value(&before, part));
+    }
     let previous = fingerprint(&stored, 1);
     let new = json!({ "RetiredCA": previous.to_string() });
     let refusal = plan(&make_change(&json!({}), &new), &stored, NOW);

@@ -4,6 +4,7 @@ use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
+use docker_tls_certgen::plan::obstacle::Obstacle;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
@@ -171,6 +172,7 @@ fn without_the_anchors_key_and_with_a_bad_pair_the_current_ca_vouches_for_the_ne
     let cut_off = CutOff::KnowingOnly {
         authority: fingerprint(&before, 0),
         common_name: "Convox".to_owned(),
+        obstacle: Obstacle::KeyLost,
     };
     assert_eq!((found.action, found.cut_off), (Action::Rotate, cut_off));
     check_all_connect(&[&rotated, &stored], NOW);
@@ -224,7 +226,7 @@ fn a_pair_that_was_issued_by_a_ca_of_which_nothing_is_left_is_replaced_and_cuts_
 }
 
 #[test]
-fn a_ca_that_is_left_out_because_nothing_tells_that_it_was_the_anchor_is_cut_off_aloud() {
+fn a_ca_of_which_nothing_tells_that_it_was_the_anchor_is_trusted_on() {
     let before = make_deployed();
     let rotated = make_rotated(before.clone(), &["a"]);
     let mut stored = rotated.clone();
@@ -234,11 +236,26 @@ fn a_ca_that_is_left_out_because_nothing_tells_that_it_was_the_anchor_is_cut_off
     let leaf_alone =
         CertificateChain::new(chain.expect("the chain is good").leaf().clone(), None).encode();
     set_value(&mut stored, Part::Cert, &leaf_alone);
-    let found = effect(&make_plain(), &mut stored, NOW);
-    let cut_off = CutOff::KnowingOnly {
-        authority: fingerprint(&before, 0),
-        common_name: "Convox".to_owned(),
-    };
-    assert_eq!((found.action, found.cut_off), (Action::Introduce, cut_off));
-    check_accepts(&stored, &stored, NOW);
+    let found_before = stored.clone();
+    check_calm(&make_plain(), &mut stored, NOW, Action::Introduce);
+    check_all_connect(&[&found_before, &stored], NOW);
+    check_accepts(&stored, &before, NOW);
+}
+
+#[test]
+fn a_cross_certificate_by_a_ca_of_which_nothing_else_is_left_stays_behind_a_new_leaf() {
+    let before = make_deployed();
+    let rotated = make_rotated(before.clone(), &["a"]);
+    let mut stored = rotated.clone();
+    for part in [Part::CaCert, Part::State] {
+        stored.remove(&part);
+    }
+    set_value(
+        &mut stored,
+        Part::Key,
+        crate::store::value(&before, Part::Key),
+    );
+    check_calm(&make_plain(), &mut stored, NOW, Action::ReissueCa);
+    check_accepts(&before, &stored, NOW);
+    check_all_connect(&[&rotated, &stored], NOW);
 }

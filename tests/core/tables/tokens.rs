@@ -10,7 +10,11 @@ use docker_tls_certgen::set::state::{State, TokenHash};
 use serde_json::json;
 use time::Duration;
 
-use super::{check_calm, current_ca, effect, fingerprint, make_plain, make_rotated, make_token};
+use super::made_elsewhere::make_case;
+use super::{
+    check_all_connect, check_calm, current_ca, effect, fingerprint, make_plain, make_rotated,
+    make_token,
+};
 use crate::event::{assess, check_kept, make_adoption, make_change, make_update, plan, sticky};
 use crate::mint::FreshMint;
 use crate::store::{NOW, make_deployed, make_own_with, value};
@@ -151,4 +155,41 @@ fn the_newest_twenty_tokens_are_remembered() {
     assert!(!has_seen(&stored, "0"));
     assert!((1..=20).all(|number| has_seen(&stored, &number.to_string())));
     check_kept(&make_plain(), &stored, NOW);
+}
+
+#[test]
+fn whatever_else_is_trusted_swallows_no_token_with_a_state_or_without() {
+    for name in [
+        "expired-ca-beside",
+        "partner-ca",
+        "pinned-client-certificate",
+    ] {
+        let without_state = make_case(name);
+        let mut with_state = without_state.clone();
+        effect(&make_adoption(&json!({})), &mut with_state, NOW);
+        for before in [without_state, with_state] {
+            let spec = make_token("a");
+            let mut stored = before.clone();
+            let found = check_calm(&spec, &mut stored, NOW, Action::Rotate);
+            assert_eq!(found.causes, [Cause::NewToken], "{name}");
+            assert!(has_seen(&stored, "a"), "{name}");
+            check_kept(&spec, &stored, NOW);
+            check_all_connect(&[&before, &stored], NOW);
+        }
+    }
+}
+
+#[test]
+fn an_anchor_that_has_expired_swallows_no_token_where_the_state_is_lost() {
+    let long = json!({ "CAValidityDays": 4000, "ValidityDays": 4000 });
+    let mut stored = make_own_with(&json!({ "CAValidityDays": 200, "ValidityDays": 200 }));
+    let end = current_ca(&stored).not_after();
+    effect(&make_update(&long), &mut stored, end - Duration::days(59));
+    stored.remove(&Part::State);
+    let mut with_token = long.clone();
+    with_token["RotationToken"] = "b".into();
+    let spec = make_change(&long, &with_token);
+    let later = end + Duration::SECOND;
+    check_calm(&spec, &mut stored, later, Action::Rotate);
+    assert!(has_seen(&stored, "b"));
 }

@@ -1,11 +1,15 @@
 //! Sets as the store holds them: the deployed handler's own, and ours.
 
-use docker_tls_certgen::pki::certificate::Certificate;
+use docker_tls_certgen::pki::authority::CertificateAuthority;
+use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
+use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::encoding::PemText;
-use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
 use docker_tls_certgen::set::rack::Part;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -52,6 +56,49 @@ pub fn make_own_with(properties: &Value) -> StoredSet {
     let mut stored = StoredSet::new();
     let spec = make_adoption(properties);
     carry_out(&spec, &mut stored, NOW - Duration::days(10), &mut FreshMint);
+    stored
+}
+
+/// A set that some other tool made some days before [`NOW`]: a CA that lasts so many days, and a pair that lasts a
+/// quarter as long.
+pub fn make_elsewhere(name: &str, constraints: BasicConstraints, days: i64) -> StoredSet {
+    let [ca_key, key] = [0; 2].map(|_| PrivateKey::generate(KeyAlgorithm::EcdsaP256));
+    let (ca_key, key) = (
+        ca_key.expect("a key can be made"),
+        key.expect("a key can be made"),
+    );
+    let pair = KeyPair::try_from(ca_key.der()).expect("the key loads");
+    let mut params = CertificateParams::new([]).expect("no name is no bad name");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(constraints);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let made = NOW - Duration::days(10);
+    (params.not_before, params.not_after) = (made, made + Duration::days(days));
+    let authority = params.self_signed(&pair).expect("the CA can be made");
+    let authority = CaCertificate::from_der(authority.der()).expect("it is a CA's");
+    make_set(authority, &ca_key, &key, Duration::days(days / 4))
+}
+
+/// A set of that CA, with a certificate that it issued.
+pub fn make_set(
+    authority: CaCertificate,
+    ca_key: &PrivateKey,
+    key: &PrivateKey,
+    validity: Duration,
+) -> StoredSet {
+    let bundle = TrustBundle::encode(std::slice::from_ref(&authority));
+    let authority = CertificateAuthority::new(authority, ca_key).expect("the key is its own");
+    let leaf = authority.issue(key, &[], validity, NOW, &mut FreshMint);
+    let chain = CertificateChain::new(leaf.expect("the CA can issue"), None);
+    let mut stored = StoredSet::new();
+    for (part, value) in [
+        (Part::CaCert, bundle),
+        (Part::CaKey, ca_key.encode()),
+        (Part::Cert, chain.encode()),
+        (Part::Key, key.encode()),
+    ] {
+        set_value(&mut stored, part, &value);
+    }
     stored
 }
 

@@ -1,0 +1,63 @@
+//! One event's question to a set that is assessed.
+
+use time::OffsetDateTime;
+
+use crate::pki::certificate::{CaCertificate, Certificate};
+use crate::plan::assessment::{Anchor, Assessment};
+use crate::plan::cause::Cause;
+use crate::plan::spec::Spec;
+use crate::set::state::State;
+
+/// What the operator's word does.
+#[derive(Clone, Debug)]
+pub(crate) enum Word {
+    /// Nothing, or nothing new.
+    None,
+    /// The current CA is to issue the certificate, for everything that runs trusts it. The previous one cannot vouch for
+    /// it.
+    Move,
+    /// The previous CA is retired: by this event, or by one before it that did not come to its end.
+    Close {
+        /// The previous CA.
+        retired: CaCertificate,
+    },
+}
+
+/// One event's question, with the answers to what comes before the decision.
+pub(crate) struct Case<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) assessment: &'a Assessment,
+    pub(crate) now: OffsetDateTime,
+    /// The state as the event leaves it, but for what is recorded of the plan.
+    pub(crate) state: &'a State,
+    /// The anchor, once the close is done.
+    pub(crate) anchor: Option<Anchor>,
+    pub(crate) word: Word,
+    pub(crate) rotates_for_token: bool,
+    /// What is wrong with the published pair by itself.
+    pub(crate) pair_causes: Vec<Cause>,
+}
+
+impl Case<'_> {
+    /// The CA that is retired by this event, or by one before it that did not come to its end.
+    pub(crate) const fn closed(&self) -> Option<&CaCertificate> {
+        match &self.word {
+            Word::Close { retired } => Some(retired),
+            Word::None | Word::Move => None,
+        }
+    }
+
+    /// The previous CA that the published certificate is moved away from, by this event or by one before. It is trusted
+    /// until the close.
+    pub(crate) fn left_behind(&self) -> Option<&CaCertificate> {
+        let current = self.assessment.current.as_ref();
+        let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
+        let left = self.state.moved_from();
+        left.filter(|ca| self.is_live(ca) && !is_current(ca))
+    }
+
+    /// Whether a certificate is trusted by its date and by the operator's word, whatever leads to it.
+    pub(crate) fn is_live(&self, certificate: &Certificate) -> bool {
+        !certificate.is_expired(self.now) && !self.state.has_retired(&certificate.fingerprint())
+    }
+}
