@@ -9,4 +9,4 @@ mod history;
 mod tls;
 
 use docker_tls_testing::engine::{dockerd, isolation, process};
-use docker_tls_testing::{fixtures, table};
+use docker_tls_testing::{case_files, damage, event, fixtures, mint, openssl, sets, table};
