@@ -1,6 +1,6 @@
 //! Keeps the CA and the certificates of a rack's Docker daemons and of its API in SSM Parameter Store, for the
 //! CloudFormation custom resource **DockerTLSCertGenerate**: unchanged unless they have to change, and when they do,
-//! such that nobody who could connect before is refused.
+//! such that nobody who could connect before is refused without a word that says so.
 //!
 //! # The way of one event
 //!
@@ -11,11 +11,14 @@
 //!   function::handler       generator or getter, Create, Update or Delete
 //!     cloudformation::properties  parsed, every error naming property, value and expectation
 //!     function::generator   reads the set; while there is something to do: claims, reads again, writes in order
-//!       set::decoded          the parameters decoded                      ┐
+//!       set::decoded          the parameters, as a person reads them      ┐
+//!         pki::instance       and as a daemon does                        │
 //!       plan::assessment      current CA, anchor, retired CAs             │
 //!       plan::planner         what the event's word and token mean        │ the pure core:
 //!         plan::decision      what changes, why, who is cut off           │ no clock, no store,
-//!         plan::recording     what the state remembers of it              │ no network
+//!           plan::obstacle    which CA can vouch, or why it cannot        │ no network
+//!           plan::trust       what the operator trusts besides            │
+//!         plan::recording     what the state remembers of it              │
 //!       plan::publication     what is written, and that the next event    │
 //!         plan::issuance      keeps it; what is issued for that           ┘
 //!     function::getter      reads one published parameter
@@ -23,12 +26,15 @@
 //!   function::delivery      put to the URL, byte for byte, until it is taken
 //! ```
 //!
-//! The rules that the core follows, a worked example and a glossary are in `docs/rotation.md`.
+//! The rules that the core follows, worked examples and a glossary are in `docs/rotation.md`.
 //!
 //! # Invariants
 //!
 //! - Since the last close there is one *anchor*: every published bundle contains it, and every published chain leads to
-//!   it. A plan that breaks this says whom it cuts off ([`plan::CutOff`]).
+//!   it. A plan that breaks this says whom it cuts off ([`plan::CutOff`]), unless the operator has said that everything
+//!   trusts the current CA ([`plan::spec::RetirementWord`]).
+//! - What a daemon reads as it should stays byte for byte, whoever made it and of whatever kind it is.
+//! - Whatever else the bundle trusts is the operator's: kept, and never taken for the anchor.
 //! - Time passing is never a reason to write, but for the end of the current CA or of the end-entity certificate.
 //! - A read that failed is an error, never a missing parameter ([`store`]).
 //! - Only the holder of a rack's claim writes ([`store::claim`]), and only in an order of which every prefix is a set

@@ -84,6 +84,19 @@ impl Canonical {
         }
     }
 
+    /// A canonical text with the fingerprints themselves.
+    fn in_place_of_numbers(&self, canonical: &str) -> String {
+        let mut parts = canonical.split('#');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let behind = part.trim_start_matches(|c: char| c.is_ascii_digit());
+            let number = part[..part.len() - behind.len()].parse();
+            text.push_str(self.find(number.expect("a fingerprint's number")));
+            text.push_str(behind);
+        }
+        text
+    }
+
     fn find(&self, number: usize) -> &str {
         self.fingerprints
             .iter()
@@ -145,13 +158,7 @@ fn every_transcript_shows_what_the_tool_prints() {
         let arguments: Vec<String> = shown
             .text(&step.command)
             .split_whitespace()
-            .map(|argument| match argument.split_once('#') {
-                Some((name, number)) => {
-                    let number = number.parse().expect("a fingerprint's number");
-                    format!("{name}{}", printed.find(number))
-                }
-                None => argument.to_owned(),
-            })
+            .map(|argument| printed.in_place_of_numbers(argument))
             .collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         assert_eq!(
