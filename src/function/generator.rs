@@ -36,7 +36,7 @@ pub struct Reconciled {
     pub rotation: Option<OpenRotation>,
     /// What `Fn::GetAtt` reads.
     pub data: GeneratorData,
-    /// What is not as it should be, but is kept all the same.
+    /// What is not as it should be, and what a person has to see to.
     pub warnings: Vec<Warning>,
 }
 

@@ -31,7 +31,7 @@ pub struct Report {
     pub summary: String,
     /// Whether anything that was running is cut off by it.
     pub cuts_off: bool,
-    /// What is kept although it should not stay so.
+    /// What a person has to see to.
     pub warnings: Vec<Warning>,
 }
 

@@ -195,7 +195,7 @@ fn log(event: &Event, response: &Response, report: &Report) {
     let logical_id = &event.logical_resource_id;
     let physical_id = response.physical_resource_id();
     for warning in &report.warnings {
-        tracing::warn!(logical_id, physical_id, %warning, "kept all the same");
+        tracing::warn!(logical_id, physical_id, %warning, "see to this");
     }
     let summary = &report.summary;
     match response.reason() {

@@ -21,9 +21,9 @@ const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
 /// Starts logging to standard output, as `RUST_LOG` or `AWS_LAMBDA_LOG_LEVEL`, and `AWS_LAMBDA_LOG_FORMAT`, say.
 pub fn init() {
-    let level = env::var("RUST_LOG")
-        .or_else(|_| env::var("AWS_LAMBDA_LOG_LEVEL"))
-        .unwrap_or_default();
+    let level = ["RUST_LOG", "AWS_LAMBDA_LOG_LEVEL"].map(|name| env::var(name).unwrap_or_default());
+    let level = level.into_iter().find(|level| !level.is_empty());
+    let level = level.unwrap_or_default();
     let filter = filter(&level);
     let format = env::var("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
     // CloudWatch has no colours, and its own time stamps for lines of text.

@@ -10,7 +10,7 @@ use crate::pki::instance;
 use crate::pki::private_key::PrivateKey;
 use crate::pki::undecodable::Undecodable;
 
-/// The certificates of a trust bundle that a person can see in it; at least one is a CA's.
+/// The certificates of a trust bundle that a person can see in it; there is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustBundle {
     certificates: Vec<Certificate>,

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::pki::certificate::{self, CaCertificate, Certificate};
+use crate::pki::certificate::{self, CaCertificate, Certificate, Weakness};
 use crate::pki::encoding::{self, PemText};
 use crate::pki::instance;
 use crate::pki::private_key::PrivateKey;
@@ -70,9 +70,16 @@ impl CertificateChain {
         holds_private_key: bool,
     ) -> Self {
         let crosses = rest.iter().cloned().map(CaCertificate::new);
+        let is_taken = |cross: &CaCertificate| {
+            let weakness = cross.weakness();
+            !matches!(
+                weakness,
+                Some(Weakness::Signature { .. } | Weakness::NegativeSerial)
+            )
+        };
         Self {
             leaf,
-            crosses: crosses.filter_map(Result::ok).collect(),
+            crosses: crosses.filter_map(Result::ok).filter(is_taken).collect(),
             rest,
             intact,
             holds_private_key,
@@ -90,7 +97,7 @@ impl CertificateChain {
         &self.leaf
     }
 
-    /// The CA certificates behind it.
+    /// The CA certificates behind it whose signatures a daemon takes.
     pub fn crosses(&self) -> &[CaCertificate] {
         &self.crosses
     }

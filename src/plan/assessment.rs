@@ -189,7 +189,9 @@ impl Assessment {
                 // Its key goes on under the name that it has.
                 current.has_issued(certificate) || certificate.is_signed_by(current.public_key())
             };
+            // One that is trusted itself, as an intermediate CA of the operator's may be, needs no issuer.
             !certificate.is_expired(now)
+                && !self.found.trusted().contains(certificate)
                 && !issuers.any(|authority| authority.has_issued(certificate))
                 && !self.current.as_ref().is_some_and(is_of_current)
         };

@@ -179,7 +179,7 @@ impl Case<'_> {
             }
             (None, Some(Ok(Lead::Cross(cross)))) => (self.new_pair(Some(cross)), kept_anchor),
             // Nothing new can lead to the anchor.
-            (Some(_), Some(Err(_))) => (PairPlan::Keep, AnchorPlan::Current),
+            (Some(_), Some(Err(_))) => (self.good_pair(causes), AnchorPlan::Current),
             (_, Some(Err(_)) | None) => (
                 self.new_pair(self.cross_of_a_lost_ca(current)),
                 AnchorPlan::Current,

@@ -100,7 +100,8 @@ fn issue_leaf(
     // some of what it permits.
     if let Some(constraints) = authority.certificate().name_constraints() {
         names.retain(|name| constraints.allow(name));
-        if stored_leaf.is_none() && spec.properties.alternative_names.is_none() {
+        let is_lost = stored_leaf.is_none() || names.is_empty();
+        if is_lost && spec.properties.alternative_names.is_none() {
             names.extend(constraints.permitted_dns_names());
         }
     }

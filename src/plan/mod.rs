@@ -187,7 +187,9 @@ impl fmt::Display for Plan {
         if self.causes.iter().any(is_close) {
             f.write_str("; RetiredCA asserts that nothing that is running knows only that CA")?;
         }
-        let is_silent = matches!(self.action, Action::Keep | Action::Close);
+        let is_asserted = |cause: &Cause| matches!(cause, Cause::Trusted { .. });
+        let is_silent = matches!(self.action, Action::Keep | Action::Close)
+            || self.causes.iter().any(is_asserted);
         let is_left_out = !self.trust.left_out.is_empty();
         if self.cut_off != CutOff::Nobody || !(is_silent || is_left_out) {
             write!(f, "; {}", self.cut_off)?;
@@ -228,7 +230,7 @@ pub(crate) enum AnchorPlan {
 /// What a bundle trusts besides the current CA and the anchor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
-    /// What is kept, in the order of the stored bundle.
+    /// What is kept: the CA that the certificate was moved away from, and the rest in the order of the stored bundle.
     pub(crate) kept: Vec<Certificate>,
     /// What there is no room for.
     pub(crate) left_out: Vec<Certificate>,
@@ -239,7 +241,7 @@ pub(crate) struct Trust {
 pub(crate) enum PairPlan {
     /// Both stay byte for byte.
     Keep,
-    /// The same certificates are written again, each block on lines of its own.
+    /// The same certificates are written again plainly, but for what a retired CA signed.
     Repair(CertificateChain),
     /// The same end-entity certificate is written again, with this cross-certificate behind it.
     Rewrite {

@@ -47,7 +47,8 @@ impl fmt::Display for Obstacle {
             }
             Self::UnusableKey => "its private key is of a kind that this function cannot sign with",
             Self::CertificateLost => {
-                "its certificate was lost, and with it whether it allows a CA below it"
+                "its certificate was written again after it was lost, as its path length of 9 tells, and whether the \
+                 original allows a CA below it is not known"
             }
             Self::UnwritableName => "its name has a form that this function cannot write again",
             Self::PathLength => "its path length constraint allows no CA below it",

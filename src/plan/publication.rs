@@ -45,7 +45,8 @@ pub enum PublicationError {
     /// A value would not fit the getter's response.
     #[error(
         "the {part} would take {bytes} bytes, but a getter's response has room for {room} with this rack's name; \
-         use fewer SubjectAlternativeNames, KeyAlgorithm ECDSA_P256, or a shorter rack name"
+         set SubjectAlternativeNames to the names that are needed, KeyAlgorithm to ECDSA_P256, or use a shorter \
+         rack name"
     )]
     TooLongForGetter {
         /// Which parameter.
@@ -147,7 +148,7 @@ pub fn publication(
         write.apply(&mut result);
         writes.push(write);
     }
-    check_sizes(spec, &writes, after.as_ref())?;
+    check_sizes(spec, stored, &writes, after.as_ref())?;
     let result = check_stable(spec, found, &writes, now)?;
     Ok(Publication { writes, result })
 }
@@ -212,6 +213,7 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
 
 fn check_sizes(
     spec: &Spec,
+    stored: &StoredSet,
     writes: &[Write],
     state: Option<&State>,
 ) -> Result<(), PublicationError> {
@@ -219,7 +221,11 @@ fn check_sizes(
     for Write { part, value, .. } in writes {
         let (chars, bytes) = (value.expose().chars().count(), value.expose().len());
         check_parameter(*part, chars)?;
-        if Part::PUBLISHED.contains(part) && bytes > room {
+        // What was too long for a getter before may be repaired all the same.
+        let was_longer = stored
+            .get(part)
+            .is_some_and(|stored| stored.value.expose().len() >= bytes);
+        if Part::PUBLISHED.contains(part) && bytes > room && !was_longer {
             return Err(PublicationError::TooLongForGetter {
                 part: *part,
                 bytes,
@@ -242,7 +248,7 @@ fn check_parameter(part: Part, chars: usize) -> Result<(), PublicationError> {
             "use KeyAlgorithm ECDSA_P256 for new CAs, which are the shortest, and see with docker-tls inspect what \
              the bundle holds"
         }
-        _ => "ask for fewer SubjectAlternativeNames",
+        _ => "set SubjectAlternativeNames to the names that are needed",
     };
     Err(PublicationError::TooLong {
         part,

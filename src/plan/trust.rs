@@ -68,28 +68,44 @@ fn others<'a>(
         }
         _ => None,
     };
-    let is_ours = move |certificate: &Certificate| {
-        let public_key = certificate.public_key();
-        let is_current = matches!(ca, CaPlan::Keep(current) if current.public_key() == public_key);
-        let is_outgoing = outgoing.is_some_and(|outgoing| outgoing.public_key() == public_key);
-        let is_the_anchors = match anchor {
+    // Equal keys under other names are trusted for other issuers.
+    let is_of = |certificate: &Certificate, subject: &[u8], public_key: &[u8]| {
+        certificate.subject() == subject && certificate.public_key() == public_key
+    };
+    let has_its_own_place = move |certificate: &Certificate| {
+        let is_current = match ca {
+            CaPlan::Keep(current) => is_of(certificate, current.subject(), current.public_key()),
+            CaPlan::New => false,
+        };
+        let is_anchor = match anchor {
             AnchorPlan::Current => false,
-            AnchorPlan::Outgoing(outgoing) => outgoing.public_key() == public_key,
+            AnchorPlan::Outgoing(outgoing) => {
+                is_of(certificate, outgoing.subject(), outgoing.public_key())
+            }
             AnchorPlan::Previous(anchor) => {
-                let cross = chain.and_then(|chain| {
-                    chain.cross(certificate.subject(), certificate.public_key(), anchor)
-                });
-                anchor.public_key() == public_key || cross.is_some()
+                is_of(certificate, anchor.subject(), anchor.public_key())
             }
         };
-        is_current || is_outgoing || is_the_anchors
+        is_current || is_anchor
+    };
+    let is_superseded = move |certificate: &Certificate| {
+        let (subject, public_key) = (certificate.subject(), certificate.public_key());
+        let is_cross_signed = match (anchor, chain) {
+            (AnchorPlan::Previous(anchor), Some(chain)) => {
+                chain.cross(subject, public_key, anchor).is_some()
+            }
+            _ => false,
+        };
+        is_cross_signed
+            || outgoing.is_some_and(|outgoing| {
+                is_of(certificate, outgoing.subject(), outgoing.public_key())
+            })
     };
     // First, for what runs presents certificates of it. It may be lost from the bundle, and is still in the state.
     let left_behind = case.left_behind().map(|ca| &**ca);
-    let rest = found.trusted().iter();
-    let rest = rest.filter(move |certificate| left_behind != Some(*certificate));
-    left_behind
-        .into_iter()
-        .chain(rest)
-        .filter(move |certificate| case.is_live(certificate) && !is_ours(certificate))
+    let rest = found.trusted().iter().filter(move |certificate| {
+        left_behind != Some(*certificate) && !is_superseded(certificate)
+    });
+    let others = left_behind.into_iter().chain(rest);
+    others.filter(move |certificate| case.is_live(certificate) && !has_its_own_place(certificate))
 }

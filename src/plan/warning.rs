@@ -1,4 +1,4 @@
-//! What is kept although it should not stay so.
+//! What a person has to see to.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::plan::assessment::Assessment;
 use crate::set::parameter::{ParameterType, StoredSet};
 use crate::set::rack::{Part, Rack};
 
-/// What is kept although it should not stay so.
+/// What a person has to see to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// A private key is stored as plain text.

@@ -11,6 +11,7 @@ use clap::Args;
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
 use docker_tls_certgen::pki::timestamp::timestamp;
+use docker_tls_certgen::pki::undecodable::Undecodable;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::store::ParameterStore as _;
@@ -164,14 +165,19 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     })
 }
 
-/// The current CA, which is the first of every bundle that is published.
+/// The current CA, which is the first of every bundle that this function has written.
 async fn current_ca(arguments: &Arguments) -> Result<CaCertificate, ToolError> {
-    let bundle = if let Some(path) = &arguments.ca {
+    let first = |bundle: &TrustBundle| {
+        let first = bundle.authorities().first().cloned();
+        first.ok_or(Undecodable::NotACa)
+    };
+    if let Some(path) = &arguments.ca {
         let pem = std::fs::read(path).map_err(|error| ToolError::of_file(path, error))?;
-        TrustBundle::from_pem(&pem).map_err(|flaw| ToolError::FlawedFile {
+        let current = TrustBundle::from_pem(&pem).and_then(|bundle| first(&bundle));
+        current.map_err(|flaw| ToolError::FlawedFile {
             path: path.clone(),
             flaw: flaw.into(),
-        })?
+        })
     } else {
         let (store, rack) = arguments.rack.open().await?;
         let stored = store.read(&rack, &[Part::CaCert]).await?;
@@ -179,9 +185,9 @@ async fn current_ca(arguments: &Arguments) -> Result<CaCertificate, ToolError> {
             part: Part::CaCert,
             flaw,
         };
-        Found::decode(&stored).ca_cert.map_err(flawed)?
-    };
-    Ok(bundle.authorities()[0].clone())
+        let bundle = Found::decode(&stored).ca_cert.map_err(flawed)?;
+        first(&bundle).map_err(|flaw| flawed(flaw.into()))
+    }
 }
 
 /// A daemon's address.
