@@ -57,7 +57,7 @@ pub struct Facts {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Read,
-    /// Not since version 1.23, for its serial number is negative.
+    /// Not, for an extension is malformed or there twice; or not since version 1.23, for its serial number is negative.
     Refused,
 }
 
@@ -65,13 +65,16 @@ impl Facts {
     #[track_caller]
     fn read(der: &[u8], keys: &mut Keys) -> Self {
         let (_, parsed) = X509Certificate::from_der(der).expect("a published certificate is DER");
-        let constraints = parsed
-            .basic_constraints()
-            .expect("at most one such extension");
-        let usage = parsed.key_usage().expect("at most one such extension");
-        let validity = parsed.validity();
+        let constraints = parsed.basic_constraints();
+        let usage = parsed.key_usage();
         let extended = parsed.extended_key_usage();
-        let extended = extended.expect("at most one such extension");
+        let limits = parsed.name_constraints();
+        let is_well_formed =
+            constraints.is_ok() && usage.is_ok() && extended.is_ok() && limits.is_ok();
+        let constraints = constraints.ok().flatten();
+        let usage = usage.ok().flatten();
+        let extended = extended.ok().flatten();
+        let validity = parsed.validity();
         let usages = extended.map_or((true, true), |found| {
             let any = found.value.any;
             (
@@ -80,7 +83,7 @@ impl Facts {
             )
         });
         let is_version_1 = parsed.version() == X509Version::V1;
-        let limits = parsed.name_constraints();
+        let limits = limits.ok().flatten();
         Self {
             der: der.to_vec(),
             subject: parsed.subject().as_raw().to_vec(),
@@ -97,9 +100,10 @@ impl Facts {
             path_length: constraints.and_then(|found| found.value.path_len_constraint),
             is_version_1,
             usages,
-            is_constrained: limits.expect("at most one such extension").is_some(),
+            is_constrained: limits.is_some(),
             reading: match parsed.raw_serial() {
                 [0x80..=0xff, ..] => Reading::Refused,
+                _ if !is_well_formed => Reading::Refused,
                 _ => Reading::Read,
             },
         }
