@@ -386,13 +386,11 @@ impl State {
         self.generations.clear();
     }
 
-    /// Records the previous CA that the published certificate was moved away from, or that there is none such. It is the
-    /// anchor no more.
+    /// Records the previous CA that the published certificate was moved away from, or that there is none such. It was the
+    /// anchor, and is none any more.
     pub(crate) fn set_moved_from(&mut self, ca: Option<&CaCertificate>) {
         if let Some(ca) = ca {
-            if self.anchor().and_then(AnchorRecord::certificate) == Some(ca) {
-                self.forget_anchor();
-            }
+            self.forget_anchor();
             self.use_again(ca);
         }
         self.moved_from = ca.map(|ca| AnchorRecord::new(ca, None));
