@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::plan::assessment::{Anchor, Assessment};
 use crate::plan::cause::Cause;
-use crate::plan::spec::Spec;
+use crate::plan::current_ca::CurrentCa;
+use crate::plan::spec::{Occasion, Spec};
 use crate::set::state::State;
 
 /// What the operator's word does.
@@ -59,5 +60,18 @@ impl Case<'_> {
     /// Whether a certificate is trusted by its date and by the operator's word, whatever leads to it.
     pub(crate) fn is_live(&self, certificate: &Certificate) -> bool {
         !certificate.is_expired(self.now) && !self.state.has_retired(&certificate.fingerprint())
+    }
+
+    /// Whether a Create finds nothing.
+    pub(crate) fn is_first_set(&self) -> bool {
+        self.assessment.found.is_empty() && self.spec.occasion == Occasion::Adoption
+    }
+
+    /// The current CA, if it has not expired.
+    pub(crate) fn outgoing(&self) -> Option<&CurrentCa> {
+        self.assessment.current.as_ref().filter(|outgoing| {
+            let certificate = outgoing.certificate();
+            certificate.is_none_or(|authority| !authority.is_expired(self.now))
+        })
     }
 }

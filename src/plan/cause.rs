@@ -161,7 +161,8 @@ impl fmt::Display for Cause {
 }
 
 impl Cause {
-    /// Whether a pair of which this is said is of use for now, and can wait for a CA that everybody trusts.
+    /// Whether a pair of which this is said still connects, so that it is kept until everything trusts the CA that will
+    /// issue the next.
     pub(crate) const fn can_wait(&self) -> bool {
         matches!(self, Self::Expiring { .. } | Self::NameNotCovered { .. })
     }

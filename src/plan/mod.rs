@@ -6,6 +6,7 @@ pub mod assessment;
 mod case;
 pub mod cause;
 pub mod current_ca;
+mod cut_off;
 mod decision;
 pub mod inspection;
 mod issuance;

@@ -1,0 +1,95 @@
+//! Whom a plan cuts off: rule 9 of docs/rotation.md, told once, from what was found and what is published.
+
+use crate::pki::certificate::CaCertificate;
+use crate::plan::assessment::Anchor;
+use crate::plan::case::Case;
+use crate::plan::current_ca::CurrentCa;
+use crate::plan::obstacle::{Obstacle, Signer};
+use crate::plan::{AnchorPlan, CaPlan, CutOff, PairPlan, Plan};
+
+impl Case<'_> {
+    /// Rule 9 of docs/rotation.md: whom a plan cuts off, but for what its bundle has no room for.
+    pub(crate) fn cut_off(&self, plan: &Plan) -> CutOff {
+        if plan.publishes() && self.assessment.pair_is_orphaned(self.now) {
+            return CutOff::Everyone;
+        }
+        let Some(anchor) = &self.anchor else {
+            return if self.is_first_set() {
+                CutOff::Nobody
+            } else {
+                CutOff::Everyone
+            };
+        };
+        match (anchor, &plan.anchor) {
+            (Anchor::Previous(found), AnchorPlan::Previous(anchor)) if found == anchor => {
+                self.stranded(plan).map_or(CutOff::Nobody, |ca| {
+                    knowing_only(ca, Obstacle::NotTheAnchor)
+                })
+            }
+            (Anchor::Previous(anchor), _) => {
+                let key = self.assessment.recorded_key(anchor);
+                knowing_only(anchor, self.why_neither(&Signer::other(anchor, key)))
+            }
+            // The end of a CA that expired cuts nobody off who was not refused before.
+            (Anchor::Current, AnchorPlan::Current) if matches!(plan.ca, CaPlan::New) => {
+                let outgoing = self.outgoing();
+                let certificate = outgoing.and_then(CurrentCa::certificate);
+                match outgoing.zip(certificate) {
+                    Some((outgoing, certificate)) => {
+                        knowing_only(certificate, self.why_neither(&Signer::current(outgoing)))
+                    }
+                    None => CutOff::Nobody,
+                }
+            }
+            (Anchor::Current, _) => CutOff::Nobody,
+        }
+    }
+
+    /// Why a CA neither issues the certificate itself nor vouches for the CA that does. One that could vouch had none to
+    /// vouch for.
+    fn why_neither(&self, signer: &Signer<'_>) -> Obstacle {
+        let obstacle = signer.for_a_leaf(self.spec).err();
+        let obstacle = obstacle.or_else(|| signer.for_a_ca(self.state).err());
+        obstacle.unwrap_or(Obstacle::NotTheAnchor)
+    }
+
+    /// A CA that the stored chain leads to, of a stored bundle that holds none which the new chain leads to: the state's
+    /// record is of another time than what is published.
+    fn stranded(&self, plan: &Plan) -> Option<&CaCertificate> {
+        let chain = self.assessment.found.cert.as_ref().ok()?;
+        let bundled = || {
+            let bundled = self.assessment.found.bundled().iter();
+            bundled.filter(|ca| self.is_live(ca))
+        };
+        let current = match &plan.ca {
+            CaPlan::Keep(current) => Some(current.public_key()),
+            CaPlan::New => None,
+        };
+        let anchor = match &plan.anchor {
+            AnchorPlan::Previous(anchor) => Some(anchor.public_key()),
+            AnchorPlan::Outgoing(outgoing) => Some(outgoing.public_key()),
+            AnchorPlan::Current => None,
+        };
+        let led_to = match &plan.pair {
+            PairPlan::Keep | PairPlan::Repair(_) => return None,
+            PairPlan::Issue { cross: None, .. } | PairPlan::Rewrite { cross: None, .. } => {
+                [current, None]
+            }
+            PairPlan::Issue { .. } | PairPlan::Rewrite { .. } => [current, anchor],
+            PairPlan::IssueByAnchor { .. } => [anchor, None],
+        };
+        let is_led_to = |ca: &CaCertificate| led_to.contains(&Some(ca.public_key()));
+        if bundled().any(is_led_to) {
+            return None;
+        }
+        bundled().find(|ca| chain.leads_to(ca))
+    }
+}
+
+fn knowing_only(authority: &CaCertificate, obstacle: Obstacle) -> CutOff {
+    CutOff::KnowingOnly {
+        authority: authority.fingerprint(),
+        common_name: authority.common_name().to_owned(),
+        obstacle,
+    }
+}
