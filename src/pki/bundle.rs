@@ -102,11 +102,6 @@ impl TrustBundle {
     pub fn contains(&self, certificate: &Certificate) -> bool {
         self.certificates.contains(certificate)
     }
-
-    /// The CA certificate of this key that lasts longest.
-    pub fn with_public_key(&self, public_key: &[u8]) -> Option<&CaCertificate> {
-        longest_lasting(self.authorities.iter(), public_key)
-    }
 }
 
 /// Whether Go trusts these certificates and no others when it loads the file: it skips blocks with another label or

@@ -91,7 +91,8 @@ impl Witness {
         let (Ok(bundle), Ok(key), Ok(chain)) = (&found.ca_cert, &found.ca_key, &found.cert) else {
             return false;
         };
-        let current = bundle.with_public_key(key.public_key());
+        let mut authorities = bundle.authorities().iter();
+        let current = authorities.find(|ca| ca.public_key() == key.public_key());
         let current = current.map(|current| current.fingerprint().to_string());
         current.as_ref() == Some(&data.ca_cert_sha256)
             && data.cert_sha256 == chain.leaf().fingerprint().to_string()
