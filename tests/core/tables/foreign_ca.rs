@@ -10,9 +10,10 @@ use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{Issuer, KeyPair};
 use time::Duration;
 
+use super::made_elsewhere::make_ca_params;
 use super::{
     check_accepts, check_all_connect, check_calm, check_refuses, effect, make_plain, make_rotated,
 };
@@ -47,21 +48,11 @@ const INTERMEDIATES: [Style; 3] = [
     },
 ];
 
-fn make_params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new([]).expect("no name is no bad name");
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params.not_before = NOW - Duration::days(10);
-    params.not_after = NOW + Duration::days(4000);
-    params
-}
-
 /// A set whose CA is an intermediate one.
 fn make_intermediate(style: &Style) -> StoredSet {
     let (root_key, ca_key, key) = (pool_key(0), pool_key(1), pool_key(2));
-    let root = Issuer::new(make_params(style.issuer), pair(&root_key));
-    let mut params = make_params(style.subject);
+    let root = Issuer::new(make_ca_params(style.issuer), pair(&root_key));
+    let mut params = make_ca_params(style.subject);
     params.use_authority_key_identifier_extension = style.tells_issuer;
     let authority = params.signed_by(&pair(&ca_key), &root);
     let authority = authority.expect("the root can sign");
@@ -98,7 +89,7 @@ fn an_intermediate_ca_whose_key_is_lost_is_trusted_on() {
 fn an_intermediate_ca_is_kept_beside_its_root() {
     for style in &INTERMEDIATES {
         let mut stored = make_intermediate(style);
-        let root = make_params(style.issuer).self_signed(&pair(&pool_key(0)));
+        let root = make_ca_params(style.issuer).self_signed(&pair(&pool_key(0)));
         let root = CaCertificate::from_der(root.expect("it can sign").der());
         let bundle = [only_ca(&stored), root.expect("it is a CA's")];
         set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
