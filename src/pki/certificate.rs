@@ -118,13 +118,17 @@ struct Contents {
 }
 
 impl Certificate {
-    /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so are a duplicate extension and
-    /// a signature algorithm that is not the one that the signed part names.
+    /// Parses a certificate's DER. As Go has it, bytes behind it are an error, and so are a duplicate extension, one
+    /// that says what the certificate is for and is malformed, and a signature algorithm that is not the one that the
+    /// signed part names.
     pub fn from_der(der: &[u8]) -> Result<Self, Undecodable> {
         let (rest, parsed) =
             X509Certificate::from_der(der).map_err(|_| Undecodable::NotACertificate)?;
         let is_ambiguous = parsed.signature_algorithm != parsed.tbs_certificate.signature
-            || parsed.extensions_map().is_err();
+            || parsed.extensions_map().is_err()
+            || parsed.basic_constraints().is_err()
+            || parsed.key_usage().is_err()
+            || parsed.extended_key_usage().is_err();
         if !rest.is_empty() || is_ambiguous {
             return Err(Undecodable::NotACertificate);
         }
