@@ -5,8 +5,6 @@
 use std::cell::Cell;
 use std::ops::Deref;
 
-use time::Duration;
-
 use crate::cloudformation::response::GeneratorData;
 use crate::machine::Machine;
 use crate::pki::certificate::Certificate;
@@ -24,8 +22,9 @@ use crate::plan::{Plan, Refusal};
 use crate::set::decoded::Found;
 use crate::set::parameter::{ParameterType, StoredParameter, StoredSet};
 use crate::set::rack::{Part, Rack};
-use crate::store::claim::{self, Attempt, Claimant, Lease};
-use crate::store::{ParameterStore, Put, StoreError};
+use crate::store::claim::{Attempt, ClaimError, Claimant, Lease};
+use crate::store::patience;
+use crate::store::{PUT_LIMIT, ParameterStore, Put, StoreError};
 
 /// What became of a set that was to be kept.
 #[derive(Debug)]
@@ -64,11 +63,23 @@ pub enum GeneratorError {
         /// How many there were to do.
         all: usize,
     },
-    /// Another handler is writing, and there is no time left to wait for it.
-    #[error(
-        "another invocation is writing this rack's parameters, and there is no time left to wait for it"
-    )]
-    Busy,
+    /// The rack could not be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+}
+
+impl GeneratorError {
+    /// Whether time ran out while another handler was writing, or while the store had too many calls: what was begun
+    /// can be completed later.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        match self {
+            Self::Claim(ClaimError::OutOfTime) => true,
+            Self::Claim(ClaimError::Store(error))
+            | Self::Store(error)
+            | Self::Interrupted { error, .. } => error.is_throttled(),
+            Self::Refused(_) | Self::Publication(_) => false,
+        }
+    }
 }
 
 /// Whether a set is still the one that was read, whoever has claimed it since.
@@ -104,7 +115,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
     /// Brings the set to what is asked for: Create and Update.
     pub async fn reconcile(&self, spec: &Spec) -> Result<Reconciled, GeneratorError> {
         loop {
-            let stored = self.store.read(self.rack, &Part::ALL).await?;
+            let stored = self.read().await?;
             let assessment = Assessment::of(Found::decode(&stored));
             self.note_ownership(spec, &assessment);
             let now = self.machine.now();
@@ -114,7 +125,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             }
             if self.claimant.is_shut_out(&stored) {
                 // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
-                self.wait(claim::POLL).await?;
+                self.claimant.wait().await?;
                 continue;
             }
             // What cannot be carried out is refused before anything is claimed, and so before anything is written;
@@ -125,9 +136,8 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 continue;
             };
             let published = self.publish(spec, stored, &publication, &lease).await;
-            let ended = self.claimant.end(&lease).await;
+            self.claimant.end(lease).await;
             if let Some(stored) = published? {
-                ended?;
                 let mut reconciled = self.reconciled(plan, &stored, &publication.result);
                 // What is stored now does not tell any more.
                 let exposed = warning::exposed_keys(self.rack, &assessment);
@@ -139,71 +149,65 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
 
     /// Removes the set, or takes one owner off it: Delete.
     pub async fn remove(&self, departure: &Departure) -> Result<Removal, GeneratorError> {
+        let mut is_second = false;
         loop {
-            let stored = self.store.read(self.rack, &Part::ALL).await?;
+            let stored = self.read().await?;
             let decided = removal(departure, &stored);
             if matches!(decided, Removal::Nothing(_)) {
                 return Ok(decided);
             }
+            if self.claimant.is_shut_out(&stored) {
+                self.claimant.wait().await?;
+                continue;
+            }
             let Some(lease) = self.claim(&stored).await? else {
                 continue;
             };
-            if !lease.covers_a_put(self.machine.now()) {
-                continue;
-            }
-            let result = match &decided {
-                Removal::Nothing(_) => Ok(()),
-                Removal::Everything => match self.store.delete(self.rack).await {
-                    Ok(()) => return Ok(decided),
-                    // The claim went with the rest if it was done all the same, and somebody else may hold the next.
-                    Err(StoreError::Unreachable { .. })
-                        if self.machine.time_left() > claim::LEASE =>
-                    {
-                        self.machine.pause(claim::POLL).await;
-                        continue;
+            let removed = match &decided {
+                Removal::Nothing(_) => Ok(Some(())),
+                Removal::Everything => {
+                    let delete = async || self.store.delete(self.rack).await;
+                    match self.claimant.write(&lease, delete).await {
+                        // The claim went with the rest.
+                        Ok(Some(())) => return Ok(decided),
+                        // If it takes effect, the claim goes, and somebody else may hold the next: that is not ended.
+                        Err(error @ StoreError::Unreachable { .. }) if is_second => {
+                            return Err(error.into());
+                        }
+                        Err(StoreError::Unreachable { .. }) => {
+                            is_second = true;
+                            self.machine.pause(PUT_LIMIT).await;
+                            continue;
+                        }
+                        removed => removed,
                     }
-                    Err(error @ StoreError::Unreachable { .. }) => return Err(error.into()),
-                    Err(error) => Err(error),
-                },
-                Removal::Owner(write) => self.put(write, departure.kms_key_id.as_deref()).await,
-            };
-            let ended = self.claimant.end(&lease).await;
-            result?;
-            ended?;
-            return Ok(decided);
-        }
-    }
-
-    /// Becomes the only writer of the set that was read, or waits for a while and gives `None`.
-    async fn claim(&self, read: &StoredSet) -> Result<Option<Lease>, GeneratorError> {
-        let wait = match self.claimant.attempt(read).await? {
-            Attempt::Won(lease) => match self.store.read(self.rack, &Part::ALL).await {
-                Ok(again) if is_unchanged(read, &again) => return Ok(Some(lease)),
-                // By the claim's version, nobody has written since. So the read lagged, or everything was deleted and
-                // the versions began anew, and then this claim may lie on top of one that holds.
-                Ok(_) => claim::LEASE,
-                Err(error) => {
-                    // The read's error is the one to tell; a claim that is not ended runs out.
-                    let _ = self.claimant.end(&lease).await;
-                    return Err(error.into());
                 }
-            },
-            Attempt::Lost(wait) => wait,
-        };
-        self.wait(wait).await?;
-        Ok(None)
+                Removal::Owner(write) => {
+                    let kms_key_id = departure.kms_key_id.as_deref();
+                    self.put(write, kms_key_id, &lease).await
+                }
+            };
+            self.claimant.end(lease).await;
+            if removed?.is_some() {
+                return Ok(decided);
+            }
+        }
     }
 
-    async fn wait(&self, wait: Duration) -> Result<(), GeneratorError> {
-        if wait >= self.machine.time_left() {
-            return Err(GeneratorError::Busy);
+    /// Everything that the rack has.
+    async fn read(&self) -> Result<StoredSet, StoreError> {
+        patience::read(self.store, self.machine, self.rack, Part::ALL).await
+    }
+
+    /// Becomes the only writer of the set that was read, or gives `None` where all has to be read again.
+    async fn claim(&self, read: &StoredSet) -> Result<Option<Lease>, ClaimError> {
+        match self.claimant.attempt(read).await? {
+            Attempt::Won(lease, rest) if is_unchanged(read, &rest) => return Ok(Some(lease)),
+            // Somebody has written since the first read, or it lagged behind writes.
+            Attempt::Won(lease, _) => self.claimant.end(lease).await,
+            Attempt::Lost => {}
         }
-        tracing::info!(
-            rack = self.rack.name(),
-            "waiting for another invocation to finish writing"
-        );
-        self.machine.pause(wait).await;
-        Ok(())
+        Ok(None)
     }
 
     /// Writes what has to be written, under a lease, and gives what is stored then; `None` if it has to be decided anew.
@@ -215,17 +219,14 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
         lease: &Lease,
     ) -> Result<Option<StoredSet>, GeneratorError> {
         let kms_key_id = spec.properties.kms_key_id.as_deref();
+        let all = publication.writes.len();
         for (done, write) in publication.writes.iter().enumerate() {
-            if !lease.covers_a_put(self.machine.now()) {
-                tracing::warn!(rack = self.rack.name(), "the claim ran out; starting again");
-                return Ok(None);
-            }
-            let all = publication.writes.len();
-            match self.put(write, kms_key_id).await {
-                Ok(()) => {}
+            match self.put(write, kms_key_id, lease).await {
+                Ok(Some(())) => {}
+                Ok(None) => return Ok(None),
                 // A parameter that the read did not show: reads may lag behind writes.
                 Err(StoreError::AlreadyExists { .. }) => {
-                    self.machine.pause(claim::POLL).await;
+                    self.claimant.wait().await?;
                     return Ok(None);
                 }
                 Err(error) if done == 0 => return Err(error.into()),
@@ -245,7 +246,13 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             .set(state.is_ok_and(|state| state.is_owned_by(&spec.owner)));
     }
 
-    async fn put(&self, write: &Write, kms_key_id: Option<&str>) -> Result<(), StoreError> {
+    /// Makes one write; `None` if the lease ran out before.
+    async fn put(
+        &self,
+        write: &Write,
+        kms_key_id: Option<&str>,
+        lease: &Lease,
+    ) -> Result<Option<()>, StoreError> {
         let is_secure = write.parameter_type == ParameterType::SecureString;
         let put = Put {
             part: write.part,
@@ -253,16 +260,19 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             parameter_type: write.parameter_type,
             overwrite: write.exists,
             kms_key_id: kms_key_id.filter(|_| is_secure),
+            once: false,
         };
-        match self.store.put(self.rack, &put).await {
+        let put = async || self.store.put(self.rack, &put).await;
+        match self.claimant.write(lease, put).await {
             // The SDK sends a put again whose answer was lost, and then what it made is in its own way.
-            Err(StoreError::AlreadyExists { .. }) if self.holds(write).await? => Ok(()),
-            result => result.map(drop),
+            Err(StoreError::AlreadyExists { .. }) if self.holds(write).await? => Ok(Some(())),
+            version => Ok(version?.map(drop)),
         }
     }
 
     async fn holds(&self, write: &Write) -> Result<bool, StoreError> {
-        let stored = self.store.read(self.rack, &[write.part]).await?;
+        let part = [write.part];
+        let stored = patience::read(self.store, self.machine, self.rack, part).await?;
         let stored = stored.get(&write.part);
         Ok(stored.is_some_and(|stored| stored.value == write.value))
     }

@@ -7,12 +7,12 @@ use crate::machine::Machine;
 use crate::set::decoded::Found;
 use crate::set::parameter::ParameterValue;
 use crate::set::rack::Part;
+use crate::store::claim::{self, ClaimError};
+use crate::store::patience::{self, LOOKS, Waits};
 use crate::store::{ParameterStore, StoreError};
 
-/// How long a certificate and a key that do not match are read again: the generator writes one after the other.
+/// How long a certificate and a key that do not match are read again once nobody is writing.
 const PATIENCE: Duration = Duration::seconds(10);
-/// How long to wait before they are read again.
-const POLL: Duration = Duration::milliseconds(500);
 
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum GetterError {
         /// Its name.
         parameter: String,
     },
+    /// The generator is writing, and there is no time left to wait for it.
+    #[error("the certificate and the key of this rack do not match yet: {0}")]
+    OutOfTime(ClaimError),
     /// Certificate and key are of different pairs.
     #[error(
         "the certificate and the key of this rack have not matched for {} seconds; update this rack's generator, \
@@ -38,6 +41,17 @@ pub enum GetterError {
     Mismatch,
 }
 
+impl GetterError {
+    /// Whether time ran out while the generator was writing, or while the store had too many calls.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        match self {
+            Self::OutOfTime(_) => true,
+            Self::Store(error) => error.is_throttled(),
+            Self::Missing { .. } | Self::Mismatch => false,
+        }
+    }
+}
+
 /// Reads a value. A certificate or key is given out only while it matches the other of the pair.
 pub async fn get<S: ParameterStore, M: Machine>(
     store: &S,
@@ -45,16 +59,18 @@ pub async fn get<S: ParameterStore, M: Machine>(
     properties: &GetterProperties,
 ) -> Result<ParameterValue, GetterError> {
     let GetterProperties { rack, part } = properties;
-    let pair = [Part::Cert, Part::Key];
+    // With the claim, for the generator writes one after the other, and SSM may make it wait in between.
+    let pair = [Part::Cert, Part::Key, Part::Claim];
     let alone = [*part];
     let parts = if pair.contains(part) {
         &pair[..]
     } else {
         &alone[..]
     };
-    let patient_until = machine.now() + PATIENCE.min(machine.time_left() - POLL);
+    let mut patient_until = machine.now() + PATIENCE;
+    let waits = Waits::new(machine, LOOKS);
     loop {
-        let mut stored = store.read(rack, parts).await?;
+        let mut stored = patience::read(store, machine, rack, parts.iter().copied()).await?;
         let found = Found::decode(&stored);
         let is_mismatched = match (&found.cert, &found.key) {
             (Ok(chain), Ok(key)) => chain.leaf().public_key() != key.public_key(),
@@ -66,9 +82,15 @@ pub async fn get<S: ParameterStore, M: Machine>(
                 parameter: rack.parameter_name(*part),
             });
         }
-        if machine.now() >= patient_until {
-            return Err(GetterError::Mismatch);
+        let now = machine.now();
+        let is_held = claim::held_until(&stored).is_some_and(|until| now < until);
+        if is_held {
+            patient_until = now + PATIENCE;
         }
-        machine.pause(POLL).await;
+        match waits.wait().await {
+            Err(error) if is_held => return Err(GetterError::OutOfTime(error.into())),
+            Ok(()) if now < patient_until => {}
+            _ => return Err(GetterError::Mismatch),
+        }
     }
 }

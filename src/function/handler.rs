@@ -6,7 +6,7 @@ use crate::cloudformation::event::{Event, RequestType, ResourceKind};
 use crate::cloudformation::properties::{self, GetterProperties, PropertyError};
 use crate::cloudformation::response::{self, Data, GetterData, Response};
 use crate::function::generator::{Generator, GeneratorError};
-use crate::function::getter;
+use crate::function::getter::{self, GetterError};
 use crate::machine::Machine;
 use crate::plan::removal::{Departure, Removal};
 use crate::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
@@ -20,8 +20,9 @@ use crate::store::ParameterStore;
 pub enum Outcome {
     /// An answer for CloudFormation, and for people what was done.
     Answer(Response, Report),
-    /// No answer: another invocation, perhaps of the same event, is at work, and a FAILED could overtake its SUCCESS.
-    NoAnswer(String),
+    /// No answer yet: time ran out while SSM had too many calls, or while another invocation was at work, perhaps with
+    /// the same event, whose SUCCESS a FAILED could overtake. The event can be completed later.
+    OutOfTime(String),
 }
 
 /// What was done, for people to read.
@@ -72,7 +73,7 @@ pub async fn handle<S: ParameterStore, M: Machine>(
     };
     match handling.run().await {
         Ok((response, report)) => Outcome::Answer(response, report),
-        Err(Failure::Busy(reason)) => Outcome::NoAnswer(reason),
+        Err(Failure::OutOfTime(reason)) => Outcome::OutOfTime(reason),
         Err(Failure::Reason(reason)) => {
             Outcome::Answer(progress.failed(event, &reason), Report::default())
         }
@@ -83,8 +84,8 @@ pub async fn handle<S: ParameterStore, M: Machine>(
 enum Failure {
     /// It is answered with FAILED, for this reason.
     Reason(String),
-    /// It is not answered at all: another invocation is at work.
-    Busy(String),
+    /// It is not answered yet: [`Outcome::OutOfTime`].
+    OutOfTime(String),
 }
 
 impl Failure {
@@ -93,11 +94,22 @@ impl Failure {
     }
 }
 
+impl From<GetterError> for Failure {
+    fn from(error: GetterError) -> Self {
+        if error.is_out_of_time() {
+            Self::OutOfTime(error.to_string())
+        } else {
+            Self::of(&error)
+        }
+    }
+}
+
 impl From<GeneratorError> for Failure {
     fn from(error: GeneratorError) -> Self {
-        match error {
-            GeneratorError::Busy => Self::Busy(error.to_string()),
-            error => Self::of(&error),
+        if error.is_out_of_time() {
+            Self::OutOfTime(error.to_string())
+        } else {
+            Self::of(&error)
         }
     }
 }
@@ -228,7 +240,7 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
             rack.and_then(|rack| GetterProperties::parse(rack, &self.event.properties));
         let properties = properties.map_err(|error| Failure::of(&error))?;
         let value = getter::get(self.store, self.machine, &properties).await;
-        let value = value.map_err(|error| Failure::of(&error))?;
+        let value = value?;
         let data = Data::Getter(GetterData {
             value: value.expose().to_owned(),
         });

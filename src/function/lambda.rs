@@ -27,6 +27,9 @@ const LONGEST_RESERVE: Duration = Duration::from_secs(10);
 const RESERVE_DIVISOR: u32 = 3;
 /// The last moment before Lambda's deadline at which a delivery is still tried.
 const DELIVERY_MARGIN: Duration = Duration::from_millis(300);
+/// How long Lambda waits before its second and its third attempt at an event: one minute, and two more. The third of
+/// them is left for clocks that differ.
+const WAITS_BETWEEN_ATTEMPTS: Duration = Duration::from_mins(2);
 
 /// Why an invocation is an error: whoever invoked the function reads it, the `Errors` metric counts it, and Lambda tries
 /// an event that was queued again.
@@ -44,7 +47,7 @@ pub enum InvocationError {
     /// The response could not be delivered.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
-    /// Nothing was answered, for another invocation is at work.
+    /// Nothing was answered, for time ran out before what was to be done could be done.
     #[error("{0}; no answer was sent, and Lambda will retry the event")]
     NotAnswered(String),
 }
@@ -120,7 +123,7 @@ impl Function {
             );
             return Ok(());
         }
-        let response = self.answer(&event, &url, deadlines.handling).await?;
+        let response = self.answer(&event, &url, &deadlines).await?;
         self.courier
             .deliver(&url, &response.body(), deadlines.delivery, real::jitter)
             .await
@@ -133,27 +136,38 @@ impl Function {
         &self,
         event: &Event,
         url: &ResponseUrl,
-        deadline: Instant,
+        deadlines: &Deadlines,
     ) -> Result<Response, InvocationError> {
-        let sent_at = url.signed_at().map(OffsetDateTime::unix_timestamp);
+        let now = real::system_time();
         let progress = Progress::default();
+        let machine = RealMachine::new(now, deadlines.handling);
+        let sent_at = url.signed_at().map(OffsetDateTime::unix_timestamp);
         // Boxed as a trait object, for the SDK's futures nest deeper than the compiler follows.
-        let handling: Pin<Box<dyn Future<Output = Outcome> + '_>> = Box::pin(async {
-            let machine = RealMachine::new(real::system_time(), deadline);
-            handler::handle(event, sent_at, &self.ssm, &machine, &progress).await
-        });
-        let outcome = timeout_at(deadline, AssertUnwindSafe(handling).catch_unwind()).await;
+        let handling: Pin<Box<dyn Future<Output = Outcome> + '_>> = Box::pin(handler::handle(
+            event, sent_at, &self.ssm, &machine, &progress,
+        ));
+        let outcome = timeout_at(
+            deadlines.handling,
+            AssertUnwindSafe(handling).catch_unwind(),
+        )
+        .await;
+        let failed = |reason: &str| (progress.failed(event, reason), Report::default());
         let (response, report) = match outcome {
             Ok(Ok(Outcome::Answer(response, report))) => (response, report),
-            Ok(Ok(Outcome::NoAnswer(reason))) => return Err(InvocationError::NotAnswered(reason)),
-            Ok(Err(_panic)) => {
-                let reason = "the function panicked, which is a bug; its log says where";
-                (progress.failed(event, reason), Report::default())
+            Ok(Ok(Outcome::OutOfTime(reason))) => {
+                failed(&deadlines.of_last_attempt(reason, url, now)?)
             }
+            Ok(Err(_panic)) => failed("the function panicked, which is a bug; its log says where"),
             Err(_elapsed) => {
-                let reason =
-                    "time ran out before everything was written; the next update completes it";
-                (progress.failed(event, reason), Report::default())
+                let reason = "time ran out before everything was written";
+                if machine.has_paused() {
+                    let reason = format!(
+                        "{reason}, while SSM had too many calls or another invocation was writing"
+                    );
+                    failed(&deadlines.of_last_attempt(reason, url, now)?)
+                } else {
+                    failed(&format!("{reason}; the next update completes it"))
+                }
             }
         };
         log(event, &response, &report);
@@ -165,6 +179,8 @@ impl Function {
 struct Deadlines {
     handling: Instant,
     delivery: Instant,
+    /// How long the handling may take.
+    time: Duration,
 }
 
 impl Deadlines {
@@ -174,10 +190,36 @@ impl Deadlines {
         let left = Duration::from_millis(u64::try_from(left.max(0)).unwrap_or(u64::MAX));
         let began = Instant::now();
         let reserve = LONGEST_RESERVE.min(left / RESERVE_DIVISOR);
+        let time = left.saturating_sub(reserve);
         Self {
-            handling: began + left.saturating_sub(reserve),
+            handling: began + time,
             delivery: began + left.saturating_sub(DELIVERY_MARGIN),
+            time,
         }
+    }
+
+    /// The reason for FAILED of an event for which time ran out; unless Lambda makes another attempt, which may do better.
+    ///
+    /// Lambda does not say which attempt one is. So it is the last of three if the event is as old as two that used up
+    /// their time, and the waits between them.
+    fn of_last_attempt(
+        &self,
+        reason: String,
+        url: &ResponseUrl,
+        now: OffsetDateTime,
+    ) -> Result<String, InvocationError> {
+        let age_of_last = 2 * self.time + WAITS_BETWEEN_ATTEMPTS;
+        if url
+            .signed_at()
+            .is_some_and(|sent| now - sent >= age_of_last)
+        {
+            return Ok(format!(
+                "{reason}; it was Lambda's last attempt, so update the stack again"
+            ));
+        }
+        let error = InvocationError::NotAnswered(reason);
+        tracing::error!(%error, "the event is not answered");
+        Err(error)
     }
 }
 

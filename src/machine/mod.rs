@@ -19,6 +19,8 @@ pub trait Machine {
     fn time_left(&self) -> Duration;
     /// Lets time pass.
     async fn pause(&self, duration: Duration);
+    /// A number from 0 to 1 that nobody can foretell.
+    fn jitter(&self) -> f64;
     /// A fresh random text that nobody else has.
     fn nonce(&self) -> String;
     /// Where keys and serial numbers come from.

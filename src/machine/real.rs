@@ -1,5 +1,6 @@
 //! The real machine: the system's clock and the system's randomness.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use aws_lc_rs::rand;
@@ -34,11 +35,12 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// The clock and the randomness of the machine, for one event.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RealMachine {
     began: Instant,
     began_at: OffsetDateTime,
     deadline: Instant,
+    has_paused: Cell<bool>,
 }
 
 impl RealMachine {
@@ -48,7 +50,13 @@ impl RealMachine {
             began: Instant::now(),
             began_at: now,
             deadline,
+            has_paused: Cell::new(false),
         }
+    }
+
+    /// Whether time was spent on waiting.
+    pub fn has_paused(&self) -> bool {
+        self.has_paused.get()
     }
 }
 
@@ -63,7 +71,12 @@ impl Machine for RealMachine {
     }
 
     async fn pause(&self, duration: Duration) {
+        self.has_paused.set(true);
         tokio::time::sleep(duration.unsigned_abs()).await;
+    }
+
+    fn jitter(&self) -> f64 {
+        jitter()
     }
 
     fn nonce(&self) -> String {

@@ -1,7 +1,8 @@
 //! One writer at a time: who holds a rack's claim, and for how long.
 //!
-//! PutParameter is no compare-and-swap: a loser's put has landed. So a claim is a parameter of its own, whose version
-//! tells whether the put that made it was the next one after what had been read.
+//! PutParameter is no compare-and-swap: a loser's put has landed. But each put makes a version of its own, and SSM keeps
+//! the former ones. So a claim is a parameter of its own, and holds if what it was put over leaves the rack free. Who
+//! puts one over a claim that holds has lost, and has taken nothing away.
 
 use std::cell::Cell;
 
@@ -9,54 +10,50 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 use crate::machine::Machine;
-use crate::set::parameter::{ParameterType, ParameterValue, StoredSet};
+use crate::set::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
 use crate::set::rack::{Part, Rack};
-use crate::store::{PUT_LIMIT, ParameterStore, Put, StoreError};
+use crate::store::patience::{self, OutOfTime, Waits};
+use crate::store::{PUT_LIMIT, ParameterStore, Put, Selector, StoreError};
 
-/// How long a claim holds.
-pub(crate) const LEASE: Duration = Duration::seconds(10);
-/// How long a waiter waits before it looks again.
-pub(crate) const POLL: Duration = Duration::milliseconds(500);
+/// How long a claim holds at most: whoever comes after a crash waits for no longer.
+pub(crate) const LONGEST_LEASE: Duration = Duration::minutes(2);
 
 /// What the claim parameter holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Claim {
     /// Who: fresh for every event that is handled, for duplicates of an event share everything else.
     nonce: String,
-    /// A lease after it was put, in milliseconds since 1970.
+    /// When its lease runs out, in milliseconds since 1970.
     until: i64,
-    /// Whether it was put to end the holder's claim.
+    /// Whether its holder put it to end its claim. Only a holder does, and only once, so whatever was claimed before
+    /// is over.
     #[serde(default)]
     ended: bool,
-    /// The version that its put was to make. A later one has overwritten a claim that nobody has seen: a put can come
-    /// late, and one whose answer was lost is sent again.
-    #[serde(default)]
-    version: i64,
 }
 
 impl Claim {
-    fn stored(stored: &StoredSet) -> Option<Self> {
-        serde_json::from_str(stored.get(&Part::Claim)?.value.expose()).ok()
+    /// What a parameter says; `None` where nobody here wrote it.
+    fn decode(parameter: &StoredParameter) -> Option<Self> {
+        serde_json::from_str(parameter.value.expose()).ok()
     }
 
     fn encode(&self) -> ParameterValue {
         ParameterValue::from(serde_json::to_string(self).expect("texts and numbers become JSON"))
     }
+
+    fn until(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::UNIX_EPOCH.checked_add(Duration::milliseconds(self.until))
+    }
+
+    fn is_live(&self, now: OffsetDateTime) -> bool {
+        !self.ended && milliseconds(now) < self.until
+    }
 }
 
-/// Until when somebody holds or may hold a rack's claim; `None` if nobody does.
+/// When the lease of a rack's latest claim runs out or has run out; `None` if it was ended.
 pub fn held_until(stored: &StoredSet) -> Option<OffsetDateTime> {
-    let claim = Claim::stored(stored)?;
-    let until = Duration::milliseconds(claim.until);
-    let until = if stored.get(&Part::Claim)?.version != claim.version {
-        // A claim that this one overwrote was put before it, and this one took effect within a put's time.
-        until + PUT_LIMIT
-    } else if claim.ended {
-        return None;
-    } else {
-        until
-    };
-    OffsetDateTime::UNIX_EPOCH.checked_add(until)
+    let claim = Claim::decode(stored.get(&Part::Claim)?)?;
+    claim.until().filter(|_| !claim.ended)
 }
 
 /// One handler's attempts to be a rack's only writer.
@@ -65,29 +62,54 @@ pub struct Claimant<'a, S, M> {
     machine: &'a M,
     rack: &'a Rack,
     nonce: String,
+    /// The waits while SSM is too busy to take a claim.
+    claims: Waits<'a, M>,
+    /// The waits while another handler holds the claim.
+    looks: Waits<'a, M>,
+    /// Until when the claim lasts that its own one was put over, and lost to.
+    lost_until: Cell<Option<OffsetDateTime>>,
+    /// When the first of the latest puts was sent that got no answer.
+    unanswered_since: Cell<Option<OffsetDateTime>>,
+}
+
+/// Why a handler does not become the only writer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another handler is writing, and there is no time left to wait for it.
+    #[error(
+        "another invocation is writing this rack's parameters, and there is no time left to wait for it"
+    )]
+    OutOfTime,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<OutOfTime> for ClaimError {
+    fn from(_: OutOfTime) -> Self {
+        Self::OutOfTime
+    }
 }
 
 /// What came of an attempt.
 #[derive(Debug)]
 pub enum Attempt {
-    /// This handler is the only writer while the lease lasts.
-    Won(Lease),
-    /// Somebody else may be: look again after this long.
-    Lost(Duration),
+    /// This handler is the only writer while the lease lasts. With it comes the set but for the claim, read since.
+    Won(Lease, StoredSet),
+    /// It is not, and has waited: all has to be read again.
+    Lost,
 }
 
 /// A claim that is held.
 #[derive(Debug)]
 pub struct Lease {
     until: OffsetDateTime,
-    version: i64,
-    ended: Cell<bool>,
 }
 
 impl Lease {
-    /// Whether a put that starts now ends within the lease.
+    /// Whether a put that is sent now takes effect within the lease, if it ever does.
     pub(crate) fn covers_a_put(&self, now: OffsetDateTime) -> bool {
-        !self.ended.get() && now + PUT_LIMIT <= self.until
+        now + PUT_LIMIT <= self.until
     }
 }
 
@@ -99,77 +121,170 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
             machine,
             rack,
             nonce: machine.nonce(),
+            claims: Waits::new(machine, patience::CLAIMS),
+            looks: Waits::new(machine, patience::LOOKS),
+            lost_until: Cell::new(None),
+            unanswered_since: Cell::new(None),
         }
     }
 
     /// Whether somebody else is writing, or may be.
     pub(crate) fn is_shut_out(&self, read: &StoredSet) -> bool {
-        // One's own claim that was lost, or that ran out, has been waited for.
-        let is_own =
-            Claim::stored(read).is_some_and(|claim| claim.nonce == self.nonce && !claim.ended);
-        !is_own && held_until(read).is_some_and(|until| self.machine.now() < until)
+        let now = self.machine.now();
+        match read.get(&Part::Claim).and_then(Claim::decode) {
+            Some(claim) if claim.nonce == self.nonce && !claim.ended => {
+                self.lost_until.get().is_some_and(|until| now < until)
+            }
+            claim => claim.is_some_and(|claim| claim.is_live(now)),
+        }
+    }
+
+    /// Waits before the rack is read again, for another handler is writing, or reads lag behind writes.
+    pub(crate) async fn wait(&self) -> Result<(), ClaimError> {
+        tracing::info!(
+            rack = self.rack.name(),
+            "waiting before this rack's parameters are read again, for they are being written"
+        );
+        Ok(self.looks.wait().await?)
     }
 
     /// Tries to become the only writer, given what was just read.
-    pub(crate) async fn attempt(&self, read: &StoredSet) -> Result<Attempt, StoreError> {
-        if self.is_shut_out(read) {
-            return Ok(Attempt::Lost(POLL));
-        }
+    pub(crate) async fn attempt(&self, read: &StoredSet) -> Result<Attempt, ClaimError> {
         let now = self.machine.now();
-        let stored = read.get(&Part::Claim);
-        let lease = Lease {
-            until: now + LEASE,
-            version: stored.map_or(0, |stored| stored.version) + 1,
-            ended: Cell::new(false),
-        };
-        let claim = self.claim(now, lease.version, false);
-        match self.put(&claim, stored.is_some()).await {
-            Ok(version) if version == lease.version => Ok(Attempt::Won(lease)),
-            // The put has landed on top of somebody's claim, which may be valid: nobody can tell until this one ends.
-            Ok(_) => Ok(Attempt::Lost(LEASE)),
-            Err(StoreError::AlreadyExists { .. }) => {
-                let read = self.store.read(self.rack, &[Part::Claim]).await?;
-                let stored = read.get(&Part::Claim);
-                let is_own = stored.is_some_and(|stored| stored.value == claim.encode());
-                Ok(if is_own {
-                    Attempt::Won(lease)
-                } else {
-                    Attempt::Lost(POLL)
-                })
+        // What is sent at the very end of this handler's time may take effect after it.
+        let lease = LONGEST_LEASE.min(self.machine.time_left() + PUT_LIMIT);
+        let lease = Lease { until: now + lease };
+        let exists = read.contains_key(&Part::Claim);
+        let answer = self.put(lease.until, false, exists).await;
+        let first = self.unanswered_since.take().unwrap_or(now);
+        match answer {
+            Ok(version) => {
+                if let Some(rest) = self.verdict(version, read).await? {
+                    return Ok(Attempt::Won(lease, rest));
+                }
+                self.wait().await?;
             }
-            Err(error) => Err(error),
+            Err(StoreError::AlreadyExists { .. }) => self.wait().await?,
+            // All is read again before the next put, for others come to their end meanwhile.
+            Err(error @ StoreError::Throttled { .. }) => {
+                self.claims.wait().await.map_err(|OutOfTime| error)?;
+            }
+            // Whether it was put, the next read tells.
+            Err(StoreError::Unreachable { .. }) if self.machine.now() < first + PUT_LIMIT => {
+                self.unanswered_since.set(Some(first));
+                self.wait().await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Attempt::Lost)
+    }
+
+    /// Whether a claim holds that was put as this version, and the rest of the set as it is now if it does.
+    ///
+    /// The claims beneath it tell, the latest first. One that was ended leaves the rack free, and one that lasts does
+    /// not; one that ran out, or that its own handler has replaced, does not tell what it was put over.
+    async fn verdict(
+        &self,
+        version: i64,
+        read: &StoredSet,
+    ) -> Result<Option<StoredSet>, StoreError> {
+        let mut beneath = version - 1;
+        let rest = Part::ALL.into_iter().filter(|part| *part != Part::Claim);
+        let selectors = rest
+            .map(Selector::from)
+            .chain((beneath > 0).then_some(former_claim(beneath)));
+        let mut rest = patience::read(self.store, self.machine, self.rack, selectors).await?;
+        // A folder keeps no former versions; then what was read tells, if that is the one.
+        let latest = read.get(&Part::Claim);
+        let latest = latest.filter(|latest| latest.version == beneath);
+        let mut former = rest.remove(&Part::Claim).or_else(|| latest.cloned());
+        if beneath > 0 && former.is_none() {
+            return Ok(None);
+        }
+        let mut replaced = vec![self.nonce.clone()];
+        while let Some(parameter) = former {
+            if let Some(claim) = Claim::decode(&parameter) {
+                if claim.ended {
+                    break;
+                }
+                if !replaced.contains(&claim.nonce) {
+                    if claim.is_live(self.machine.now()) {
+                        self.lost_until.set(claim.until());
+                        return Ok(None);
+                    }
+                    replaced.push(claim.nonce);
+                }
+            }
+            beneath -= 1;
+            if beneath == 0 {
+                break;
+            }
+            let selector = [former_claim(beneath)];
+            let found = patience::read(self.store, self.machine, self.rack, selector).await?;
+            former = found.get(&Part::Claim).cloned();
+        }
+        Ok(Some(rest))
+    }
+
+    /// Makes a call that writes under a lease, however busy the store is; `None` once the lease has run out.
+    pub(crate) async fn write<T>(
+        &self,
+        lease: &Lease,
+        call: impl AsyncFn() -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        patience::ask(self.machine, patience::WRITES, async || {
+            if lease.covers_a_put(self.machine.now()) {
+                return call().await.map(Some);
+            }
+            tracing::warn!(rack = self.rack.name(), "the lease ran out; starting again");
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Ends a claim, so that nobody has to wait for its lease to run out. That this fails is no error, for it runs out.
+    pub(crate) async fn end(&self, lease: Lease) {
+        let put = async || self.put(self.machine.now(), true, true).await;
+        let mut ended = self.write(&lease, put).await;
+        if let Err(StoreError::Unreachable { .. }) = ended {
+            // It may take effect yet, and then a second one would end somebody else's claim. So the rest of the lease
+            // is given up, but for the time that takes.
+            let until = self.machine.now() + PUT_LIMIT;
+            ended = self.put(until, false, true).await.map(Some);
+        }
+        if let Err(error) = ended {
+            tracing::warn!(rack = self.rack.name(), %error, "the claim was not ended, and runs out");
         }
     }
 
-    /// Ends a claim, so that nobody has to wait for its lease to run out.
-    pub async fn end(&self, lease: &Lease) -> Result<(), StoreError> {
-        let now = self.machine.now();
-        if !lease.covers_a_put(now) {
-            return Ok(());
-        }
-        lease.ended.set(true);
-        let ended = self.claim(now, lease.version + 1, true);
-        self.put(&ended, true).await.map(drop)
-    }
-
-    fn claim(&self, now: OffsetDateTime, version: i64, ended: bool) -> Claim {
-        Claim {
+    /// Sent once: where its answer is lost, it must not take effect again when others rely on what came of it.
+    async fn put(
+        &self,
+        until: OffsetDateTime,
+        ended: bool,
+        overwrite: bool,
+    ) -> Result<i64, StoreError> {
+        let claim = Claim {
             nonce: self.nonce.clone(),
-            until: milliseconds(now + LEASE),
+            until: milliseconds(until),
             ended,
-            version,
-        }
-    }
-
-    async fn put(&self, claim: &Claim, overwrite: bool) -> Result<i64, StoreError> {
+        };
         let put = Put {
             part: Part::Claim,
             value: &claim.encode(),
             parameter_type: ParameterType::String,
             overwrite,
             kms_key_id: None,
+            once: true,
         };
         self.store.put(self.rack, &put).await
+    }
+}
+
+fn former_claim(version: i64) -> Selector {
+    Selector {
+        part: Part::Claim,
+        version: Some(version),
     }
 }
 

@@ -9,8 +9,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::set::parameter::{MAX_VALUE_CHARS, StoredParameter, StoredSet};
-use crate::set::rack::{Part, Rack};
-use crate::store::{ParameterStore, Put, StoreAction, StoreError};
+use crate::set::rack::Rack;
+use crate::store::{ParameterStore, Put, Selector, StoreAction, StoreError};
 
 /// Permissions of the folder: its owner's alone.
 const FOLDER_MODE: u32 = 0o700;
@@ -147,14 +147,17 @@ impl Folder {
 }
 
 impl ParameterStore for Folder {
-    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
+    async fn read(&self, rack: &Rack, selectors: &[Selector]) -> Result<StoredSet, StoreError> {
         let mut stored = StoredSet::new();
-        for part in parts {
+        for Selector { part, version } in selectors {
             let name = rack.parameter_name(*part);
             let parameter = self
                 .load(&name)
                 .map_err(|error| self.error(StoreAction::Get, &name, &error))?;
-            stored.extend(parameter.map(|parameter| (*part, parameter)));
+            // Former versions are not kept.
+            let selected =
+                parameter.filter(|found| version.is_none_or(|version| found.version == version));
+            stored.extend(selected.map(|parameter| (*part, parameter)));
         }
         Ok(stored)
     }

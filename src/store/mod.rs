@@ -3,6 +3,7 @@
 
 pub mod claim;
 pub mod folder;
+pub mod patience;
 pub mod ssm;
 
 use std::fmt;
@@ -12,7 +13,8 @@ use time::Duration;
 use crate::set::parameter::{ParameterType, ParameterValue, StoredSet};
 use crate::set::rack::{Part, Rack};
 
-/// The longest that one put may take, its retries included: none is started that could outlive the lease.
+/// How long after it was sent a put or a delete may take effect, retries of a put included: none is sent that could
+/// outlive the lease.
 pub const PUT_LIMIT: Duration = Duration::seconds(4);
 
 /// A parameter store that keeps the sets of racks.
@@ -22,13 +24,31 @@ pub const PUT_LIMIT: Duration = Duration::seconds(4);
 )]
 pub trait ParameterStore {
     /// Reads some of a rack's parameters, decrypted. Only what the store says does not exist is absent.
-    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError>;
+    async fn read(&self, rack: &Rack, selectors: &[Selector]) -> Result<StoredSet, StoreError>;
 
     /// Writes one parameter and returns its new version.
     async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError>;
 
-    /// Deletes everything that has the rack's name, what the deployed handler left behind included.
+    /// Deletes everything that has the rack's name, what the deployed handler left behind included. It is sent once.
     async fn delete(&self, rack: &Rack) -> Result<(), StoreError>;
+}
+
+/// Which parameter is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Selector {
+    /// Which part of a rack's set.
+    pub part: Part,
+    /// Which of its versions; the latest where none is named. A store need not keep former ones.
+    pub version: Option<i64>,
+}
+
+impl From<Part> for Selector {
+    fn from(part: Part) -> Self {
+        Self {
+            part,
+            version: None,
+        }
+    }
 }
 
 /// One write.
@@ -44,6 +64,8 @@ pub struct Put<'a> {
     pub overwrite: bool,
     /// The KMS key for a SecureString; the account's key for SSM where there is none.
     pub kms_key_id: Option<&'a str>,
+    /// Whether it is sent once alone. Any other is sent again where its answer is lost, and then takes effect twice.
+    pub once: bool,
 }
 
 /// What was being done when the store failed.
@@ -88,7 +110,19 @@ pub enum StoreError {
         /// The store's own words.
         message: String,
     },
-    /// The store did not answer, again and again.
+    /// The store has too many calls to answer: nothing was done, and this passes.
+    #[error("{action} of {parameter} was refused, for SSM has too many calls: {code}: {message}")]
+    Throttled {
+        /// What was being done.
+        action: StoreAction,
+        /// To which parameter, or to which of them.
+        parameter: String,
+        /// The error's code, for example `ThrottlingException`.
+        code: String,
+        /// The store's own words.
+        message: String,
+    },
+    /// The store did not answer, or not so as to tell whether it was done.
     #[error("{action} of {parameter} got no answer: {message}")]
     Unreachable {
         /// What was being done.
@@ -98,4 +132,11 @@ pub enum StoreError {
         /// What happened.
         message: String,
     },
+}
+
+impl StoreError {
+    /// Whether the store had too many calls, until time was up.
+    pub(crate) fn is_throttled(&self) -> bool {
+        matches!(self, Self::Throttled { .. })
+    }
 }

@@ -15,13 +15,17 @@ use aws_sdk_ssm::config::http::HttpResponse;
 use aws_sdk_ssm::config::retry::ReconnectMode;
 use aws_sdk_ssm::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::operation::delete_parameters::DeleteParametersError;
+use aws_sdk_ssm::operation::get_parameters::GetParametersError;
+use aws_sdk_ssm::operation::put_parameter::PutParameterError;
 use aws_sdk_ssm::types;
-use tokio::time::{Instant, sleep};
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
 use crate::machine::http::{AwsClient, chain_of};
 use crate::set::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
-use crate::set::rack::{Part, Rack};
-use crate::store::{PUT_LIMIT, ParameterStore, Put, StoreAction, StoreError};
+use crate::set::rack::Rack;
+use crate::store::{PUT_LIMIT, ParameterStore, Put, Selector, StoreAction, StoreError};
 
 /// How long one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -35,11 +39,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Which connection a further try takes is up to reqwest; the SDK cannot make it drop one.
 const RECONNECT_MODE: ReconnectMode = ReconnectMode::ReuseAllConnections;
-/// SSM refuses a write with this code while another write of the same parameter is under way. The SDK does not know
-/// that it passes.
-const TOO_MANY_UPDATES: &str = "TooManyUpdates";
-/// The codes of refusals that say that nothing was done, and that pass.
-const NOT_DONE: [&str; 3] = [TOO_MANY_UPDATES, "ThrottlingException", "Throttling"];
+/// The codes of refusals that say that there are too many calls, so nothing was done, and that pass: of an account at a
+/// time, or of writes of one parameter.
+const THROTTLED: [&str; 3] = ["ThrottlingException", "Throttling", "TooManyUpdates"];
 
 /// SSM Parameter Store in the account and region that the environment names.
 #[derive(Clone, Debug)]
@@ -85,48 +87,24 @@ impl Ssm {
         let config = aws_sdk_ssm::config::Builder::from(config)
             .timeout_config(timeouts)
             .retry_config(retries)
+            .retry_classifier(Throttling)
             .build();
         Self {
             client: Client::from_conf(config),
         }
     }
-
-    async fn try_put(
-        &self,
-        rack: &Rack,
-        put: &Put<'_>,
-        limit: Duration,
-    ) -> Result<i64, StoreError> {
-        let name = rack.parameter_name(put.part);
-        let timeouts = TimeoutConfig::builder().operation_timeout(limit).build();
-        let answer = self
-            .client
-            .put_parameter()
-            .name(&name)
-            .value(put.value.expose())
-            .r#type(match put.parameter_type {
-                ParameterType::String => types::ParameterType::String,
-                ParameterType::SecureString => types::ParameterType::SecureString,
-            })
-            .overwrite(put.overwrite)
-            .set_key_id(put.kms_key_id.map(str::to_owned))
-            .customize()
-            .config_override(aws_sdk_ssm::config::Builder::new().timeout_config(timeouts))
-            .send()
-            .await;
-        match answer {
-            Ok(answer) => Ok(answer.version()),
-            Err(error) => Err(store_error(StoreAction::Put, &name, &error)),
-        }
-    }
 }
 
 impl ParameterStore for Ssm {
-    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
-        let names: Vec<String> = parts
-            .iter()
-            .map(|part| rack.parameter_name(*part))
-            .collect();
+    async fn read(&self, rack: &Rack, selectors: &[Selector]) -> Result<StoredSet, StoreError> {
+        let names = selectors.iter().map(|selector| {
+            let name = rack.parameter_name(selector.part);
+            match selector.version {
+                Some(version) => format!("{name}:{version}"),
+                None => name,
+            }
+        });
+        let names: Vec<String> = names.collect();
         let answer = self
             .client
             .get_parameters()
@@ -154,8 +132,8 @@ impl ParameterStore for Ssm {
         }
         // Only what SSM itself calls invalid does not exist; a name that it passes over in silence is an error.
         let missing = answer.invalid_parameters();
-        for (part, name) in parts.iter().zip(&names) {
-            if !stored.contains_key(part) && !missing.contains(name) {
+        for (selector, name) in selectors.iter().zip(&names) {
+            if !stored.contains_key(&selector.part) && !missing.contains(name) {
                 return Err(StoreError::Unreachable {
                     action: StoreAction::Get,
                     parameter: name.clone(),
@@ -167,70 +145,90 @@ impl ParameterStore for Ssm {
     }
 
     async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError> {
-        let deadline = Instant::now() + PUT_LIMIT.unsigned_abs();
-        let mut wait = FIRST_WAIT;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.try_put(rack, put, left).await {
-                Err(StoreError::Refused { code, .. })
-                    if code == TOO_MANY_UPDATES && Instant::now() + wait < deadline =>
-                {
-                    sleep(wait).await;
-                    wait = LONGEST_WAIT.min(wait * 2);
-                }
-                result => return result,
-            }
+        let name = rack.parameter_name(put.part);
+        let limits = if put.once { once() } else { within_put_limit() };
+        let answer = self
+            .client
+            .put_parameter()
+            .name(&name)
+            .value(put.value.expose())
+            .r#type(match put.parameter_type {
+                ParameterType::String => types::ParameterType::String,
+                ParameterType::SecureString => types::ParameterType::SecureString,
+            })
+            .overwrite(put.overwrite)
+            .set_key_id(put.kms_key_id.map(str::to_owned))
+            .customize()
+            .config_override(limits)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.version()),
+            Err(error) => Err(store_error(StoreAction::Put, &name, &error)),
         }
     }
 
     async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
         let mut names = rack.parameter_names();
         names.push(rack.version_track_name());
-        // Never sent again by the SDK: a delete whose answer was lost would take what somebody has made since.
-        let timeouts = TimeoutConfig::builder()
-            .operation_timeout(PUT_LIMIT.unsigned_abs())
-            .build();
-        let once = aws_sdk_ssm::config::Builder::new()
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::disabled().with_reconnect_mode(RECONNECT_MODE));
-        let deadline = Instant::now() + PUT_LIMIT.unsigned_abs();
-        let mut wait = FIRST_WAIT;
-        loop {
-            let answer = self
-                .client
-                .delete_parameters()
-                .set_names(Some(names.clone()))
-                .customize()
-                .config_override(once.clone())
-                .send()
-                .await;
-            let Err(error) = answer else {
-                return Ok(());
-            };
-            let status = error.raw_response().map(|answer| answer.status().as_u16());
-            match store_error(StoreAction::Delete, &names.join(", "), &error) {
-                StoreError::Refused { code, .. }
-                    if NOT_DONE.contains(&code.as_str()) && Instant::now() + wait < deadline =>
-                {
-                    sleep(wait).await;
-                    wait = LONGEST_WAIT.min(wait * 2);
-                }
-                // A server's error does not tell whether it was done.
-                StoreError::Refused {
-                    action,
-                    parameter,
-                    code,
-                    message,
-                } if status.is_some_and(|status| status >= 500) => {
-                    return Err(StoreError::Unreachable {
-                        action,
-                        parameter,
-                        message: format!("{code}: {message}"),
-                    });
-                }
-                error => return Err(error),
-            }
+        let answer = self
+            .client
+            .delete_parameters()
+            .set_names(Some(names.clone()))
+            .customize()
+            .config_override(once())
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => Err(store_error(StoreAction::Delete, &names.join(", "), &error)),
         }
+    }
+}
+
+/// What a call is bounded by that must not take effect later than that.
+fn within_put_limit() -> aws_sdk_ssm::config::Builder {
+    let limit = PUT_LIMIT.unsigned_abs();
+    let timeouts = TimeoutConfig::builder().operation_timeout(limit).build();
+    aws_sdk_ssm::config::Builder::new().timeout_config(timeouts)
+}
+
+/// The same, for a call that must not take effect twice: it has one try, which may take all the time.
+fn once() -> aws_sdk_ssm::config::Builder {
+    let limit = PUT_LIMIT.unsigned_abs();
+    let timeouts = TimeoutConfig::builder()
+        .operation_timeout(limit)
+        .operation_attempt_timeout(limit)
+        .build();
+    aws_sdk_ssm::config::Builder::new()
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::disabled().with_reconnect_mode(RECONNECT_MODE))
+}
+
+/// Keeps the SDK from trying again what SSM has too many calls for: [`crate::store::patience`] does that.
+#[derive(Debug)]
+struct Throttling;
+
+impl ClassifyRetry for Throttling {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = match context.output_or_error() {
+            Some(Err(error)) => error.as_operation_error(),
+            _ => None,
+        };
+        let code = error.and_then(|error| {
+            let get = error.downcast_ref().and_then(GetParametersError::code);
+            let put = error.downcast_ref().and_then(PutParameterError::code);
+            let delete = error.downcast_ref().and_then(DeleteParametersError::code);
+            get.or(put).or(delete)
+        });
+        match code {
+            Some(code) if THROTTLED.contains(&code) => RetryAction::RetryForbidden,
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "throttling"
     }
 }
 
@@ -256,18 +254,34 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let parameter = parameter.to_owned();
-    match error.code() {
-        Some("ParameterAlreadyExists") => StoreError::AlreadyExists { parameter },
-        Some(code) => StoreError::Refused {
-            action,
-            parameter,
-            code: code.to_owned(),
-            message: error.message().unwrap_or("no message").to_owned(),
-        },
-        None => StoreError::Unreachable {
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let Some(code) = error.code().map(str::to_owned) else {
+        return StoreError::Unreachable {
             action,
             parameter,
             message: chain_of(error),
+        };
+    };
+    let message = error.message().unwrap_or("no message").to_owned();
+    match code.as_str() {
+        "ParameterAlreadyExists" => StoreError::AlreadyExists { parameter },
+        code if THROTTLED.contains(&code) => StoreError::Throttled {
+            action,
+            parameter,
+            code: code.to_owned(),
+            message,
+        },
+        // A server's error does not tell whether it was done.
+        code if status.is_some_and(|status| status >= 500) => StoreError::Unreachable {
+            action,
+            parameter,
+            message: format!("{code}: {message}"),
+        },
+        _ => StoreError::Refused {
+            action,
+            parameter,
+            code,
+            message,
         },
     }
 }

@@ -150,7 +150,7 @@ proptest! {
                 check_body(&event, &response);
                 prop_assert!(response.is_success() || store == before, "FAILED, but something was written");
             }
-            Outcome::NoAnswer(reason) => prop_assert!(false, "{reason}"),
+            Outcome::OutOfTime(reason) => prop_assert!(false, "{reason}"),
         }
     }
 

@@ -2,9 +2,10 @@
 //! memoised.
 //!
 //! A schedule is a list of choices: whose call takes effect next, whether its answer is lost (the SDK then sends the
-//! same call again, and it takes effect a second time), whether a handler dies with its call unsent, and whether time
+//! same call again, and it takes effect a second time; one that is sent once takes effect at some time or never),
+//! whether the store is too busy for it and for how long, whether a handler dies with its call unsent, and whether time
 //! passes meanwhile. While all handlers pause, the clock moves to the first that wakes. A put that was sent takes
-//! effect within [`PUT_LIMIT`], for that is when the SDK gives up.
+//! effect within [`PUT_LIMIT`] or never.
 
 mod ending;
 
@@ -29,6 +30,10 @@ use crate::witness::{Published, Witness};
 const TICK: i64 = 3_000;
 /// How long a read may take until the SDK gives up.
 const READ_LIMIT: i64 = 10_000;
+/// How long the store may be too busy for one call: longer than any lease lasts.
+const BUSY: i64 = 125_000;
+/// How long handlers may wait for each other where nothing goes wrong.
+const SHORT: i64 = 10_000;
 
 /// What may happen in a schedule, and how often, besides calls taking effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +44,8 @@ pub struct Limits {
     pub crashes: u8,
     /// An answer is lost, and the call is sent again.
     pub losses: u8,
+    /// The store is too busy for a call, for a moment or for longer than a lease.
+    pub refusals: u8,
     /// A handler that could go on has to wait for another; `u8::MAX` stands for no limit.
     pub preemptions: u8,
 }
@@ -49,18 +56,20 @@ impl Limits {
         ticks: 0,
         crashes: 0,
         losses: 0,
+        refusals: 0,
         preemptions: u8::MAX,
     };
 
-    /// `EXPLORE=ticks,crashes,losses,preemptions` explores further than there is time for on every run.
+    /// `EXPLORE=ticks,crashes,losses,refusals,preemptions` explores further than there is time for on every run.
     pub fn from_environment() -> Option<Self> {
         let text = std::env::var("EXPLORE").ok()?;
         let numbers = text.split(',').map(|number| number.parse().ok());
         match numbers.collect::<Option<Vec<u8>>>()?[..] {
-            [ticks, crashes, losses, preemptions] => Some(Self {
+            [ticks, crashes, losses, refusals, preemptions] => Some(Self {
                 ticks,
                 crashes,
                 losses,
+                refusals,
                 preemptions,
             }),
             _ => None,
@@ -126,6 +135,8 @@ struct State {
     now: i64,
     actors: Vec<Actor>,
     writer: Option<Writer>,
+    /// Calls without an answer that may take effect yet.
+    late: Vec<Late>,
     left: Limits,
     last: Option<usize>,
 }
@@ -149,10 +160,25 @@ struct Writer {
     lease: i64,
 }
 
+/// A call that was sent once, and whose answer was lost.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Late {
+    actor: usize,
+    call: u32,
+    /// The end of the lease that it was sent under.
+    lease: i64,
+    /// When it has taken effect, or never does.
+    until: i64,
+}
+
 #[derive(Clone, Copy)]
 enum Choice {
     Go(usize),
     Lose(usize),
+    /// The late call with that number takes effect.
+    Land(usize),
+    /// The store is too busy, for so many milliseconds.
+    Refuse(usize, i64),
     Crash(usize),
     Tick,
     /// All pause: the clock moves to the first that wakes.
@@ -237,6 +263,7 @@ impl<'a> Explorer<'a> {
             now: EPOCH,
             actors: actors.collect(),
             writer: None,
+            late: Vec::new(),
             left: self.scenario.limits,
             last: None,
         };
@@ -277,6 +304,7 @@ impl<'a> Explorer<'a> {
         let last = state.last.filter(|last| can_go(*last));
         let (mut choices, mut wakes) = (Vec::new(), Vec::new());
         let (mut in_time, mut is_busy) = (true, false);
+        choices.extend((0..state.late.len()).map(Choice::Land));
         for (index, actor) in state.actors.iter().enumerate() {
             let is_preempting = last.is_some_and(|last| last != index);
             let may_go = can_go(index) && !(is_preempting && state.left.preemptions == 0);
@@ -290,6 +318,11 @@ impl<'a> Explorer<'a> {
                         choices.extend(
                             (is_write && state.left.losses > 0).then_some(Choice::Lose(index)),
                         );
+                        if state.left.refusals > 0 {
+                            choices.push(Choice::Refuse(index, 0));
+                            let may_last = self.may_last(state, index);
+                            choices.extend(may_last.then_some(Choice::Refuse(index, BUSY)));
+                        }
                     }
                     choices.extend((state.left.crashes > 0).then_some(Choice::Crash(index)));
                     let limit = if is_write {
@@ -313,6 +346,16 @@ impl<'a> Explorer<'a> {
         choices
     }
 
+    /// Whether nothing that was sent but a handler's own call has to take effect soon.
+    fn may_last(&self, state: &State, index: usize) -> bool {
+        let others = state.actors.iter().enumerate();
+        let mut others = others.filter(|(other, actor)| *other != index && actor.is_alive);
+        others.all(|(_, actor)| match self.behaviour.wants(actor.node) {
+            Want::Call(call) => !self.behaviour.calls.thing(*call).is_write(),
+            _ => true,
+        })
+    }
+
     /// Whether a handler is waiting for the store, or has paused for long enough.
     fn can_go(&self, state: &State, actor: usize) -> bool {
         let actor = &state.actors[actor];
@@ -332,6 +375,15 @@ impl<'a> Explorer<'a> {
                 state.now += TICK;
             }
             Choice::Sleep(wake) => state.now = wake,
+            Choice::Land(index) => self.land(&mut state, index),
+            Choice::Refuse(actor, milliseconds) => {
+                self.charge_preemption(&mut state, actor);
+                state.left.refusals -= 1;
+                state.now += milliseconds;
+                let answer = Answer::Failed(Failure::Throttled);
+                let answer = self.behaviour.answers.number(answer);
+                self.answer(&mut state, actor, answer);
+            }
             Choice::Crash(actor) => {
                 state.left.crashes -= 1;
                 state.actors[actor].is_alive = false;
@@ -339,14 +391,7 @@ impl<'a> Explorer<'a> {
             Choice::Lose(actor) => {
                 self.charge_preemption(&mut state, actor);
                 state.left.losses -= 1;
-                let is_delete = self.is_delete(&state, actor);
-                self.take_effect(&mut state, actor);
-                // A delete is not sent again by itself: the claim is gone with it.
-                if is_delete {
-                    let answer = Answer::Failed(Failure::NoAnswer);
-                    let answer = self.behaviour.answers.number(answer);
-                    self.answer(&mut state, actor, answer);
-                }
+                self.lose(&mut state, actor);
             }
             Choice::Go(actor) => {
                 self.charge_preemption(&mut state, actor);
@@ -354,7 +399,44 @@ impl<'a> Explorer<'a> {
                 self.answer(&mut state, actor, answer);
             }
         }
+        let now = state.now;
+        state.late.retain(|late| now <= late.until);
         state
+    }
+
+    /// An answer is lost: what is sent again takes effect now and once more, and of anything else nobody knows.
+    fn lose(&mut self, state: &mut State, index: usize) {
+        let Actor { node, lease, .. } = state.actors[index];
+        let Want::Call(call) = *self.behaviour.wants(node) else {
+            return;
+        };
+        if !self.behaviour.calls.thing(call).is_once() {
+            self.take_effect(state, index);
+            return;
+        }
+        state.late.push(Late {
+            actor: index,
+            call,
+            lease,
+            until: state.actors[index].since + milliseconds(PUT_LIMIT),
+        });
+        let answer = Answer::Failed(Failure::NoAnswer);
+        let answer = self.behaviour.answers.number(answer);
+        self.answer(state, index, answer);
+    }
+
+    /// A call takes effect whose answer was lost.
+    fn land(&mut self, state: &mut State, index: usize) {
+        let Late {
+            actor, call, lease, ..
+        } = state.late.remove(index);
+        if self.behaviour.calls.thing(call).needs_claim() {
+            self.check_claim(state, actor, lease);
+        }
+        if self.behaviour.calls.thing(call).leaves() {
+            state.writer.take_if(|writer| writer.actor == actor);
+        }
+        self.apply(state, call);
     }
 
     /// Lets a handler go on.
@@ -367,16 +449,28 @@ impl<'a> Explorer<'a> {
         if let Want::Nothing(outcome) = self.behaviour.wants(node) {
             let outcome = outcome.clone();
             state.writer.take_if(|writer| writer.actor == actor);
-            let has_crashed = state.actors.iter().any(|actor| !actor.is_alive);
+            let has_stopped =
+                state.actors.iter().any(|actor| !actor.is_alive) || state.now >= EPOCH + BUSY;
             let view = self.stores.thing(state.actors[actor].view);
-            self.check_outcome(&outcome, view, has_crashed);
+            self.check_outcome(&outcome, view, has_stopped);
+            self.check_wait(state);
         }
     }
 
-    fn is_delete(&self, state: &State, actor: usize) -> bool {
-        match self.behaviour.wants(state.actors[actor].node) {
-            Want::Call(call) => matches!(**self.behaviour.calls.thing(*call), Call::Delete { .. }),
-            _ => false,
+    /// Nobody waits for long where nothing goes wrong, and nobody waits for longer than a lease for what goes wrong.
+    fn check_wait(&self, state: &State) {
+        let Limits {
+            ticks,
+            crashes,
+            losses,
+            refusals,
+            preemptions: _,
+        } = self.scenario.limits;
+        let left = &state.left;
+        let wrong = (crashes - left.crashes) + (losses - left.losses) + (refusals - left.refusals);
+        let ticks = ticks - left.ticks;
+        if state.now - EPOCH > SHORT + i64::from(wrong) * BUSY + i64::from(ticks) * TICK {
+            self.fail("a handler has waited too long");
         }
     }
 
@@ -397,27 +491,33 @@ impl<'a> Explorer<'a> {
         };
         let thing = self.behaviour.calls.thing(call).clone();
         if thing.needs_claim() {
-            self.check_claim(state, actor);
+            self.check_claim(state, actor, state.actors[actor].lease);
         }
-        let gone = matches!(*thing, Call::Delete { .. }).then_some(0);
-        if let Some(until) = thing.claims_until().or(gone) {
+        if let Some(until) = thing.claims_until() {
             state.actors[actor].lease = until;
-            if until == 0 {
-                state.writer.take_if(|writer| writer.actor == actor);
-            }
         }
+        if thing.leaves() {
+            state.actors[actor].lease = 0;
+            state.writer.take_if(|writer| writer.actor == actor);
+        }
+        let answer = self.apply(state, call);
+        if thing.claims_until().is_none() {
+            state.actors[actor].view = state.store;
+        }
+        answer
+    }
+
+    /// Lets a call take effect, and returns the answer's number.
+    fn apply(&mut self, state: &mut State, call: u32) -> u32 {
         let effect = self.effects.get(&(state.store, call)).copied();
         let (store, answer) = effect.unwrap_or_else(|| {
             let mut store = (**self.stores.thing(state.store)).clone();
-            let answer = store.apply(&thing);
+            let answer = store.apply(self.behaviour.calls.thing(call));
             let answer = self.behaviour.answers.number(answer);
             let effect = (self.stores.number(store), answer);
             self.effects.insert((state.store, call), effect);
             effect
         });
-        if thing.claims_until().is_none() {
-            state.actors[actor].view = store;
-        }
         if store != state.store {
             state.store = store;
             state.published = self.look(state.published, store);
@@ -426,8 +526,8 @@ impl<'a> Explorer<'a> {
     }
 
     /// Never two writers at once, and never a write that outlives its lease.
-    fn check_claim(&self, state: &mut State, actor: usize) {
-        let (now, lease) = (state.now, state.actors[actor].lease);
+    fn check_claim(&self, state: &mut State, actor: usize, lease: i64) {
+        let now = state.now;
         if lease == 0 {
             self.fail("a handler writes that has no claim");
         }
@@ -461,7 +561,11 @@ impl<'a> Explorer<'a> {
     }
 
     fn call_of(&self, state: &State, choice: Choice) -> Option<Rc<Call>> {
-        let (Choice::Go(actor) | Choice::Lose(actor) | Choice::Crash(actor)) = choice else {
+        let (Choice::Go(actor)
+        | Choice::Lose(actor)
+        | Choice::Refuse(actor, _)
+        | Choice::Crash(actor)) = choice
+        else {
             return None;
         };
         match self.behaviour.wants(state.actors[actor].node) {
@@ -480,6 +584,10 @@ impl<'a> Explorer<'a> {
             let line = match choice {
                 Choice::Go(actor) => format!("{}: {call}", name(*actor)),
                 Choice::Lose(actor) => format!("{}: {call}, and the answer is lost", name(*actor)),
+                Choice::Refuse(actor, milliseconds) => {
+                    format!("{}: {call}, refused for {milliseconds} ms", name(*actor))
+                }
+                Choice::Land(_) => "a late call takes effect".to_owned(),
                 Choice::Crash(actor) => format!("{} dies before: {call}", name(*actor)),
                 Choice::Tick => "time passes".to_owned(),
                 Choice::Sleep(_) => "all pause".to_owned(),

@@ -14,6 +14,7 @@ fn the_store_counts_versions_from_one_again_after_a_delete_and_refuses_what_ssm_
         value: value.into(),
         parameter_type,
         overwrite,
+        once: false,
     };
     let mut store = MemoryStore::default();
     let longest = "x".repeat(MAX_VALUE_CHARS);

@@ -113,7 +113,7 @@ impl Function {
                 Step::Ends(outcome) => {
                     return match *outcome {
                         Outcome::Answer(response, _) => told(&response),
-                        Outcome::NoAnswer(_) => Told::Nothing,
+                        Outcome::OutOfTime(_) => Told::Nothing,
                     };
                 }
             };

@@ -6,8 +6,9 @@ use crate::cloudformation::{from_other_stack, make_event, make_event_with, make_
 use crate::explore::{End, Limits, explore_each};
 use crate::store::MemoryStore;
 
-/// Up to three preemptions; and then only switches where a handler waits, but one handler dies, or one answer is lost.
-const EACH: [Limits; 3] = [
+/// Up to three preemptions; and then only switches where a handler waits, but one handler dies, or one answer is lost,
+/// or the store is too busy for two calls.
+const EACH: [Limits; 4] = [
     Limits {
         preemptions: 3,
         ..Limits::ORDER
@@ -19,6 +20,11 @@ const EACH: [Limits; 3] = [
     },
     Limits {
         losses: 1,
+        preemptions: 0,
+        ..Limits::ORDER
+    },
+    Limits {
+        refusals: 2,
         preemptions: 0,
         ..Limits::ORDER
     },

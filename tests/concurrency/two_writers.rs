@@ -14,14 +14,18 @@ use crate::explore::{End, Limits, explore_each};
 use crate::store::{MemoryStore, stored_set};
 
 /// Every order of calls, and one handler that dies, at every call; then the same with one answer that is lost; then
-/// the same with time passing while calls are under way.
-const EACH: [Limits; 3] = [
+/// with a store that is too busy for one call; then with time passing while calls are under way.
+const EACH: [Limits; 4] = [
     Limits {
         crashes: 1,
         ..Limits::ORDER
     },
     Limits {
         losses: 1,
+        ..Limits::ORDER
+    },
+    Limits {
+        refusals: 1,
         ..Limits::ORDER
     },
     Limits {

@@ -14,7 +14,6 @@ use docker_tls_certgen::pki::undecodable::Undecodable;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::flaw::Flaw;
 use docker_tls_certgen::set::rack::Part;
-use docker_tls_certgen::store::ParameterStore as _;
 use zeroize::Zeroizing;
 
 use crate::error::ToolError;
@@ -52,7 +51,7 @@ pub struct Arguments {
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let (store, rack) = arguments.rack.open().await?;
-    let stored = store.read(&rack, &FILES.map(|(part, _)| part)).await?;
+    let stored = store.stored(&rack, FILES.map(|(part, _)| part)).await?;
     check(&Found::decode(&stored))?;
 
     let folder = &arguments.dir;

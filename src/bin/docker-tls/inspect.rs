@@ -11,7 +11,6 @@ use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldPropertie
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::{Owner, State};
-use docker_tls_certgen::store::ParameterStore as _;
 use docker_tls_certgen::store::claim;
 use serde_json::{Map, Value};
 
@@ -58,7 +57,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
         owner: Owner::new("", ""),
         sent_at: None,
     };
-    let stored = store.read(&rack, &Part::ALL).await?;
+    let stored = store.stored(&rack, Part::ALL).await?;
     let inspection = Inspection::of(&spec, &stored, arguments.clock.now());
     if arguments.json {
         let json = serde_json::to_string_pretty(&inspection);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 use std::{env, fs};
 
 use anstream::println;
@@ -20,10 +19,8 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::error::ToolError;
-use crate::store::{ClockArguments, StoreArguments};
+use crate::store::{ClockArguments, StoreArguments, TIME_LIMIT};
 
-/// How long an event may take, as in template.yaml.
-const TIME_LIMIT: Duration = Duration::from_mins(1);
 /// How wide the names of attributes are shown.
 const NAME_WIDTH: usize = 20;
 
@@ -120,7 +117,7 @@ async fn handle(
     let sent_at = signed_at.map(OffsetDateTime::unix_timestamp);
     match handler::handle(event, sent_at, &store, &machine, &Progress::default()).await {
         Outcome::Answer(response, report) => Ok((response, report)),
-        Outcome::NoAnswer(reason) => Err(ToolError::NotAnswered(reason)),
+        Outcome::OutOfTime(reason) => Err(ToolError::NotAnswered(reason)),
     }
 }
 

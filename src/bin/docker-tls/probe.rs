@@ -14,7 +14,6 @@ use docker_tls_certgen::pki::timestamp::timestamp;
 use docker_tls_certgen::pki::undecodable::Undecodable;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::rack::Part;
-use docker_tls_certgen::store::ParameterStore as _;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -180,7 +179,7 @@ async fn current_ca(arguments: &Arguments) -> Result<CaCertificate, ToolError> {
         })
     } else {
         let (store, rack) = arguments.rack.open().await?;
-        let stored = store.read(&rack, &[Part::CaCert]).await?;
+        let stored = store.stored(&rack, [Part::CaCert]).await?;
         let flawed = |flaw| ToolError::Flawed {
             part: Part::CaCert,
             flaw,

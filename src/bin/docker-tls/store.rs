@@ -5,16 +5,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 use docker_tls_certgen::machine::http::{ClientError, Tls};
-use docker_tls_certgen::machine::real;
+use docker_tls_certgen::machine::real::{self, RealMachine};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::store::folder::Folder;
 use docker_tls_certgen::store::ssm::Ssm;
-use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
+use docker_tls_certgen::store::{ParameterStore, Put, Selector, StoreError, patience};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
+use tokio::time::Instant;
 
 use crate::error::ToolError;
+
+/// How long a command may take that reads while SSM is busy, and an event that is run.
+pub const TIME_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// The options that every command with a store has.
 #[derive(Args)]
@@ -139,11 +143,23 @@ pub enum Store {
     Ssm(Ssm),
 }
 
+impl Store {
+    /// Some of a rack's parameters, however busy SSM is.
+    pub async fn stored(
+        &self,
+        rack: &Rack,
+        parts: impl IntoIterator<Item = Part>,
+    ) -> Result<StoredSet, StoreError> {
+        let machine = RealMachine::new(real::system_time(), Instant::now() + TIME_LIMIT);
+        patience::read(self, &machine, rack, parts).await
+    }
+}
+
 impl ParameterStore for Store {
-    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
+    async fn read(&self, rack: &Rack, selectors: &[Selector]) -> Result<StoredSet, StoreError> {
         match self {
-            Self::Folder(store) => store.read(rack, parts).await,
-            Self::Ssm(store) => store.read(rack, parts).await,
+            Self::Folder(store) => store.read(rack, selectors).await,
+            Self::Ssm(store) => store.read(rack, selectors).await,
         }
     }
 

@@ -14,9 +14,9 @@ use docker_tls_certgen::function::handler::{self, Outcome, Progress};
 use docker_tls_certgen::machine::Machine;
 use docker_tls_certgen::pki::authority::Mint;
 use docker_tls_certgen::set::parameter::StoredSet;
-use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::set::rack::Rack;
 use docker_tls_certgen::set::state::EventSeconds;
-use docker_tls_certgen::store::{ParameterStore, Put, StoreError};
+use docker_tls_certgen::store::{ParameterStore, Put, Selector, StoreError};
 use time::{Duration, OffsetDateTime};
 
 use crate::by_hand::machine::{Chance, ChanceMint, EPOCH, time_at};
@@ -165,9 +165,9 @@ impl Port {
 }
 
 impl ParameterStore for Port {
-    async fn read(&self, rack: &Rack, parts: &[Part]) -> Result<StoredSet, StoreError> {
-        let (rack, parts) = (rack.clone(), parts.to_vec());
-        match self.call(Call::Read { rack, parts }).await? {
+    async fn read(&self, rack: &Rack, selectors: &[Selector]) -> Result<StoredSet, StoreError> {
+        let (rack, selectors) = (rack.clone(), selectors.to_vec());
+        match self.call(Call::Read { rack, selectors }).await? {
             Answer::Found(found) => Ok(stored_set(&found)),
             answer => panic!("no answer to a read: {answer:?}"),
         }
@@ -180,6 +180,7 @@ impl ParameterStore for Port {
             value: put.value.expose().into(),
             parameter_type: put.parameter_type,
             overwrite: put.overwrite,
+            once: put.once,
         };
         match self.call(call).await? {
             Answer::Version(version) => Ok(version),
@@ -209,6 +210,11 @@ impl Machine for Port {
         let milliseconds = duration.whole_milliseconds();
         let milliseconds = i64::try_from(milliseconds).expect("nobody pauses for long");
         self.ask(Step::Pauses(milliseconds)).await;
+    }
+
+    /// Always the longest wait: handlers that wait for the same thing wake together, so that every order is tried.
+    fn jitter(&self) -> f64 {
+        1.0
     }
 
     fn nonce(&self) -> String {

@@ -11,7 +11,7 @@ use docker_tls_certgen::set::parameter::{
     MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredParameter, StoredSet,
 };
 use docker_tls_certgen::set::rack::{Part, Rack};
-use docker_tls_certgen::store::{StoreAction, StoreError};
+use docker_tls_certgen::store::{Selector, StoreAction, StoreError};
 use serde_json::Value;
 
 /// What a handler asks of the store.
@@ -22,7 +22,7 @@ pub enum Call {
         /// Whose.
         rack: Rack,
         /// Which.
-        parts: Vec<Part>,
+        selectors: Vec<Selector>,
     },
     /// `PutParameter`.
     Put {
@@ -36,6 +36,8 @@ pub enum Call {
         parameter_type: ParameterType,
         /// Whether it may exist.
         overwrite: bool,
+        /// Whether it is sent once alone.
+        once: bool,
     },
     /// `DeleteParameters`.
     Delete {
@@ -50,6 +52,15 @@ impl Call {
         !matches!(self, Self::Read { .. })
     }
 
+    /// Whether the call is sent once alone, so that nobody knows what came of it where its answer is lost.
+    pub fn is_once(&self) -> bool {
+        match self {
+            Self::Read { .. } => false,
+            Self::Put { once, .. } => *once,
+            Self::Delete { .. } => true,
+        }
+    }
+
     /// Whether the call writes what only the holder of the claim may write.
     pub fn needs_claim(&self) -> bool {
         match self {
@@ -59,13 +70,23 @@ impl Call {
         }
     }
 
-    /// If the call puts a claim: until when, in milliseconds since 1970; 0 if it ends one.
+    /// If the call puts a claim, or ends one: until when, in milliseconds since 1970.
     pub fn claims_until(&self) -> Option<i64> {
+        self.claim()?["until"].as_i64()
+    }
+
+    /// Whether whoever holds the claim holds it no longer after the call.
+    pub fn leaves(&self) -> bool {
+        match self {
+            Self::Delete { .. } => true,
+            _ => self.claim().is_some_and(|claim| claim["ended"] == true),
+        }
+    }
+
+    fn claim(&self) -> Option<Value> {
         match self {
             Self::Put { part, value, .. } if *part == Part::Claim => {
-                let claim: Value = serde_json::from_str(value).expect("a claim is JSON");
-                let until = claim["until"].as_i64();
-                until.map(|until| if claim["ended"] == true { 0 } else { until })
+                Some(serde_json::from_str(value).expect("a claim is JSON"))
             }
             _ => None,
         }
@@ -76,11 +97,9 @@ impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { .. } => f.write_str("read"),
-            Self::Put { part, .. } => match self.claims_until() {
-                Some(0) => f.write_str("end the claim"),
-                Some(_) => f.write_str("claim"),
-                None => write!(f, "put {}", part.suffix()),
-            },
+            Self::Put { .. } if self.leaves() => f.write_str("end the claim"),
+            Self::Put { part, .. } if *part == Part::Claim => f.write_str("claim"),
+            Self::Put { part, .. } => write!(f, "put {}", part.suffix()),
             Self::Delete { .. } => f.write_str("delete"),
         }
     }
@@ -118,6 +137,8 @@ pub enum Failure {
     Type,
     /// `AccessDeniedException`: what a test makes the store say.
     Denied,
+    /// `ThrottlingException`: nothing was done, and it passes.
+    Throttled,
     /// No answer came, whether it was done or not.
     NoAnswer,
 }
@@ -135,6 +156,14 @@ impl Failure {
             Self::Length => "ValidationException",
             Self::Type => "HierarchyTypeMismatchException",
             Self::Denied => "AccessDeniedException",
+            Self::Throttled => {
+                return StoreError::Throttled {
+                    action,
+                    parameter,
+                    code: "ThrottlingException".to_owned(),
+                    message: "no".to_owned(),
+                };
+            }
             Self::NoAnswer => {
                 return StoreError::Unreachable {
                     action,
@@ -183,16 +212,26 @@ pub fn stored_set(found: &BTreeMap<Part, Parameter>) -> StoredSet {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryStore {
     parameters: BTreeMap<String, Parameter>,
+    /// The former versions of claims, by name. Of nothing else, for nothing else is asked for, and a search would tell
+    /// stores apart that differ in those alone.
+    former_claims: BTreeMap<String, Vec<Parameter>>,
 }
 
 impl MemoryStore {
     /// Lets a call take effect.
     pub fn apply(&mut self, call: &Call) -> Answer {
         match call {
-            Call::Read { rack, parts } => {
-                let found = parts.iter().filter_map(|part| {
-                    let parameter = self.parameters.get(&rack.parameter_name(*part))?;
-                    Some((*part, parameter.clone()))
+            Call::Read { rack, selectors } => {
+                let found = selectors.iter().filter_map(|selector| {
+                    let name = rack.parameter_name(selector.part);
+                    let former = self.former_claims.get(&name).into_iter().flatten();
+                    let mut versions = self.parameters.get(&name).into_iter().chain(former);
+                    let is_asked_for = |found: &&Parameter| {
+                        selector
+                            .version
+                            .is_none_or(|version| found.version == version)
+                    };
+                    Some((selector.part, versions.find(is_asked_for)?.clone()))
                 });
                 Answer::Found(found.collect())
             }
@@ -202,6 +241,7 @@ impl MemoryStore {
                 value,
                 parameter_type,
                 overwrite,
+                once: _,
             } => {
                 let name = rack.parameter_name(*part);
                 let existing = self.parameters.get(&name);
@@ -219,12 +259,16 @@ impl MemoryStore {
                     kind: *parameter_type,
                     version,
                 };
-                self.parameters.insert(name, parameter);
+                let former = self.parameters.insert(name.clone(), parameter);
+                if let Some(former) = former.filter(|_| *part == Part::Claim) {
+                    self.former_claims.entry(name).or_default().push(former);
+                }
                 Answer::Version(version)
             }
             Call::Delete { rack } => {
                 for name in rack.parameter_names() {
                     self.parameters.remove(&name);
+                    self.former_claims.remove(&name);
                 }
                 self.parameters.remove(&rack.version_track_name());
                 Answer::Deleted
