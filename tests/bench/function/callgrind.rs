@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::cloud::{Cloud, Parameters};
+use crate::cloud::Cloud;
 use crate::function::Function;
+use crate::store::Parameters;
 use crate::tls::Identity;
 
 /// How many instructions of user mode it takes until the function asks for its first event, and, with an event, until

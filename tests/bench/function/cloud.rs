@@ -1,8 +1,6 @@
 //! What stands in for AWS: a Runtime API that the function fetches its event from, Parameter Store, and the place that
-//! responses go to. Parameter Store is as small as it can be, so that what is measured is the function; the tests use a
-//! real one.
+//! responses go to.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -12,23 +10,19 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use docker_tls_testing::fixtures::Deployed;
 use docker_tls_testing::lambda::runtime_api::FUNCTION_ARN;
-use docker_tls_testing::lambda::ssm::Stored;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::store::Parameters;
 use crate::tls::{HOST, Identity, serve_plainly};
 
 /// How long an event may take: in the header it is a date, so far away that a run under an emulator meets it too.
 const DEADLINE_MILLISECONDS: &str = "4102444800000";
 /// How long a function may take to get to its next milestone.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Parameters by name.
-pub type Parameters = BTreeMap<String, Stored>;
 
 /// What the function has come to.
 pub enum Milestone {
@@ -38,14 +32,20 @@ pub enum Milestone {
     Responded(Instant, Value),
 }
 
-/// The servers.
-pub struct Cloud {
-    /// Where the Runtime API is.
+/// Where a function finds the servers.
+pub struct Endpoints {
+    /// The Runtime API.
     pub runtime: SocketAddr,
-    /// Where Parameter Store is.
+    /// Parameter Store's URL.
     pub ssm: String,
     /// Where responses go, as `host:port`.
     pub sink: String,
+}
+
+/// The servers.
+pub struct Cloud {
+    /// Where they are.
+    pub endpoints: Endpoints,
     milestones: UnboundedReceiver<Milestone>,
     account: Arc<Mutex<Account>>,
 }
@@ -70,9 +70,11 @@ impl Cloud {
         let sink = Router::new().fallback(receive);
         let sink = sink.with_state((reporter, Arc::clone(&account)));
         Self {
-            runtime: serve_plainly(runtime).await,
-            ssm: format!("https://{HOST}:{}", identity.serve(ssm).await.port()),
-            sink: format!("{HOST}:{}", identity.serve(sink).await.port()),
+            endpoints: Endpoints {
+                runtime: serve_plainly(runtime).await,
+                ssm: format!("https://{HOST}:{}", identity.serve(ssm).await.port()),
+                sink: format!("{HOST}:{}", identity.serve(sink).await.port()),
+            },
             milestones,
             account,
         }
@@ -106,21 +108,6 @@ impl Cloud {
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().expect("no holder panics")
     }
-}
-
-/// The parameters of a set that the deployed handler wrote.
-pub fn parameters_of(deployed: &Deployed) -> Parameters {
-    let parameters = deployed.parameters.iter();
-    parameters
-        .map(|stored| {
-            let parameter = Stored {
-                kind: stored.kind.clone(),
-                value: stored.value.clone(),
-                version: 1,
-            };
-            (stored.name.clone(), parameter)
-        })
-        .collect()
 }
 
 async fn run(
@@ -167,52 +154,17 @@ async fn receive(
 }
 
 async fn store(State(account): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers["x-amz-target"].to_str().expect("a target is ASCII");
-    let action = target.trim_start_matches("AmazonSSM.").to_owned();
-    let request: Value = serde_json::from_slice(&body).expect("a request is JSON");
+    let (action, request) = call(&headers, &body);
     let mut account = account.lock().expect("no holder panics");
-    let answer = match action.as_str() {
-        "GetParameters" => Ok(account.get(&request)),
-        "PutParameter" => account.put(&request),
-        action => panic!("nothing that is measured calls {action}"),
-    };
+    let answer = account.parameters.answer(&action, &request);
     account.requests.push(action);
-    match answer {
-        Ok(answer) => answer.to_string().into_response(),
-        Err(code) => {
-            let body = json!({ "__type": code, "message": "" }).to_string();
-            (StatusCode::BAD_REQUEST, body).into_response()
-        }
-    }
+    answer
 }
 
-impl Account {
-    fn get(&self, request: &Value) -> Value {
-        let names = request["Names"].as_array().into_iter().flatten();
-        let names = names.filter_map(Value::as_str);
-        let (found, missing): (Vec<&str>, Vec<&str>) =
-            names.partition(|name| self.parameters.contains_key(*name));
-        let show = |name: &&str| {
-            let found = &self.parameters[*name];
-            json!({ "Name": name, "Type": found.kind, "Value": found.value, "Version": found.version })
-        };
-        let found: Vec<Value> = found.iter().map(show).collect();
-        json!({ "Parameters": found, "InvalidParameters": missing })
-    }
-
-    fn put(&mut self, request: &Value) -> Result<Value, &'static str> {
-        let text = |key: &str| request[key].as_str().unwrap_or_default().to_owned();
-        let before = self.parameters.get(&text("Name"));
-        if before.is_some() && request["Overwrite"] != true {
-            return Err("ParameterAlreadyExists");
-        }
-        let version = before.map_or(1, |before| before.version + 1);
-        let parameter = Stored {
-            kind: text("Type"),
-            value: text("Value"),
-            version,
-        };
-        self.parameters.insert(text("Name"), parameter);
-        Ok(json!({ "Version": version, "Tier": "Standard" }))
-    }
+/// A call of Parameter Store: its action, and what it asks.
+pub fn call(headers: &HeaderMap, body: &Bytes) -> (String, Value) {
+    let target = headers["x-amz-target"].to_str().expect("a target is ASCII");
+    let action = target.trim_start_matches("AmazonSSM.").to_owned();
+    let request = serde_json::from_slice(body).expect("a request is JSON");
+    (action, request)
 }

@@ -1,5 +1,6 @@
 //! Figures of several runs, as people read them.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Values of one figure, at least one.
@@ -18,9 +19,19 @@ impl Figures {
         self.0[self.0.len() / 2]
     }
 
+    /// The least.
+    pub fn least(&self) -> f64 {
+        self.0[0]
+    }
+
+    /// The most.
+    pub fn most(&self) -> f64 {
+        self.0[self.0.len() - 1]
+    }
+
     /// Median, least and most.
     pub fn show(&self) -> String {
-        let (least, most) = (self.0[0], self.0[self.0.len() - 1]);
+        let (least, most) = (self.least(), self.most());
         format!("{:.2} ({least:.2}–{most:.2})", self.median())
     }
 }
@@ -55,7 +66,7 @@ pub fn counted(things: &[String]) -> String {
 }
 
 /// A whole number with its digits in groups of three.
-pub fn grouped(number: u64) -> String {
+pub fn grouped(number: impl Display) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();
     let groups = groups.map(|group| String::from_utf8_lossy(group).into_owned());

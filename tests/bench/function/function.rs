@@ -1,7 +1,7 @@
 //! The function as a process, and what one event takes of it.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{self, Stdio};
 use std::time::{Duration, Instant};
 
 use docker_tls_testing::fixtures::make_event;
@@ -9,7 +9,7 @@ use docker_tls_testing::lambda::runtime_api::ENVIRONMENT;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
-use crate::cloud::{Cloud, Milestone};
+use crate::cloud::{Cloud, Endpoints, Milestone};
 use crate::process::Process;
 use crate::tls::Identity;
 
@@ -52,19 +52,8 @@ impl Function {
     ) -> Self {
         let mut words = by.to_vec();
         words.push(bootstrap.display().to_string());
-        let mut command = Command::new(&words[0]);
-        command
-            .args(&words[1..])
-            .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", cloud.runtime.to_string())
-            .envs(ENVIRONMENT)
-            .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
-            .env("AWS_ENDPOINT_URL_SSM", &cloud.ssm)
-            .env("RESPONSE_URL_ALLOWED_HOSTS", &cloud.sink)
-            .env("SSL_CERT_FILE", identity.roots())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .kill_on_drop(true);
+        let mut command = Command::from(command(&words, &cloud.endpoints, identity));
+        command.kill_on_drop(true);
         let began = Instant::now();
         let process = command
             .spawn()
@@ -131,6 +120,23 @@ impl Function {
     fn observe(&self) -> Process {
         Process(self.process.id().expect("the process has not ended"))
     }
+}
+
+/// A program and its arguments, as Lambda starts them.
+pub fn command(words: &[String], endpoints: &Endpoints, identity: &Identity) -> process::Command {
+    let mut command = process::Command::new(&words[0]);
+    command
+        .args(&words[1..])
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", endpoints.runtime.to_string())
+        .envs(ENVIRONMENT)
+        .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+        .env("AWS_ENDPOINT_URL_SSM", &endpoints.ssm)
+        .env("RESPONSE_URL_ALLOWED_HOSTS", &endpoints.sink)
+        .env("SSL_CERT_FILE", identity.roots())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
 }
 
 async fn next_ask(cloud: &mut Cloud) -> (Instant, oneshot::Sender<String>) {

@@ -1,13 +1,14 @@
 //! What the function and the tool cost: `make bench` prints the table, and `make guard` compares what does not depend
 //! on the clock with `tests/bench/limits.json`.
 //!
-//! Every event is sent to a process of its own, for in its function's 128 MB this one is nearly always cold. Parameter
+//! Every event is sent to a process of its own, for a function that is called so rarely is nearly always cold. Parameter
 //! Store and the place for responses are on loopback, over TLS, so that both handshakes and the parsing of the roots
-//! count. [`function`] is the measured process, [`cloud`] and [`tls`] what it talks to, [`callgrind`] counts
-//! instructions, [`probe`] measures the tool, and [`guard`] holds the limits.
+//! count. [`function`] is the measured process, [`cloud`], [`store`] and [`tls`] what it talks to, [`callgrind`] counts
+//! instructions, [`probe`] measures the tool, [`busy`] many functions at once, and [`guard`] holds the limits.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
+mod busy;
 mod callgrind;
 mod cloud;
 mod figures;
@@ -16,6 +17,7 @@ mod guard;
 mod micro;
 mod probe;
 mod process;
+mod store;
 mod tls;
 
 use std::env;
@@ -26,9 +28,10 @@ use std::process::ExitCode;
 use docker_tls_testing::fixtures;
 use docker_tls_testing::table::Table;
 
-use crate::cloud::{Cloud, Parameters, parameters_of};
+use crate::cloud::Cloud;
 use crate::figures::{Figures, counted, grouped, megabytes, milliseconds};
 use crate::function::{Function, Run, event};
+use crate::store::Parameters;
 use crate::tls::{Identity, ROOTS};
 
 /// How often everything is measured that the clock has a part in.
@@ -61,12 +64,17 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime can be made");
-    if arguments.iter().any(|word| word == "guard") {
-        runtime.block_on(async { guard::check(&mut Bench::new().await).await })
-    } else {
-        runtime.block_on(async { print_table(&mut Bench::new().await).await });
-        ExitCode::SUCCESS
-    }
+    let is_asked_for = |part: &str| arguments.iter().any(|word| word == part);
+    runtime.block_on(async {
+        let mut bench = Bench::new().await;
+        if is_asked_for("guard") {
+            return guard::check(&mut bench).await;
+        }
+        if !is_asked_for("busy") {
+            print_table(&mut bench).await;
+        }
+        busy::print_table(&mut bench).await
+    })
 }
 
 impl Bench {
@@ -95,12 +103,12 @@ impl Bench {
     /// The events that are measured.
     pub async fn cases(&mut self) -> Vec<Case> {
         let [deployed, _] = fixtures::deployed();
-        let deployed = parameters_of(&deployed);
+        let deployed = Parameters::of(&deployed);
         let own = self.after("create", Parameters::new()).await;
         let adopted = self.after("create", deployed).await;
         let case = |name, event_name: &str, parameters: &Parameters| Case {
             name,
-            event: event(event_name, &self.cloud.sink),
+            event: event(event_name, &self.cloud.endpoints.sink),
             parameters: parameters.clone(),
         };
         vec![
@@ -113,7 +121,7 @@ impl Bench {
     }
 
     async fn after(&mut self, event_name: &str, parameters: Parameters) -> Parameters {
-        let event = event(event_name, &self.cloud.sink);
+        let event = event(event_name, &self.cloud.endpoints.sink);
         self.run(&event, parameters).await;
         self.cloud.parameters()
     }
