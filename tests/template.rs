@@ -5,9 +5,18 @@ use std::path::Path;
 
 use docker_tls_certgen::cloudformation::event::ResourceKind;
 use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_testing::lambda::rig::FUNCTION_TIMEOUT;
+use docker_tls_testing::lambda::runtime_api::ENVIRONMENT;
 use docker_tls_testing::sources::read_all;
 
 const TEMPLATE: &str = include_str!("../template.yaml");
+
+/// How often Lambda tries an event, <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>.
+const ATTEMPTS: u64 = 3;
+/// The seconds that it waits between them.
+const WAITS: u64 = 60 + 120;
+/// The most seconds that CloudFormation waits for a custom resource.
+const LONGEST_SERVICE_TIMEOUT: u64 = 3_600;
 
 /// The SDK's calls in the sources, as the actions that IAM knows: `.client.put_parameter()` is `ssm:PutParameter`.
 fn read_called_actions() -> BTreeSet<String> {
@@ -42,6 +51,15 @@ fn read_granted_actions(service: &str) -> BTreeSet<String> {
                 .is_some_and(|action| action.chars().all(char::is_alphanumeric))
         })
         .map(str::to_owned)
+        .collect()
+}
+
+/// The numbers that the template gives a property, wherever it has it.
+fn read_numbers(property: &str) -> Vec<u64> {
+    let lines = TEMPLATE.lines().map(str::trim);
+    let values = lines.filter_map(|line| line.strip_prefix(property)?.strip_prefix(": "));
+    values
+        .map(|value| value.parse().expect("a number"))
         .collect()
 }
 
@@ -94,4 +112,30 @@ fn the_templates_resources_are_of_types_that_are_served() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn cloudformation_waits_for_every_attempt_of_an_event() {
+    let [timeout] = read_numbers("Timeout")[..] else {
+        panic!("there is one function");
+    };
+    let service_timeouts = read_numbers("ServiceTimeout");
+    assert_eq!(service_timeouts.len(), 2);
+    for service_timeout in service_timeouts {
+        assert!(ATTEMPTS * timeout + WAITS <= service_timeout);
+        assert!(service_timeout <= LONGEST_SERVICE_TIMEOUT);
+    }
+    // With fewer attempts, an event that ran out of time would be answered by nobody.
+    assert!(!TEMPLATE.contains("MaximumRetryAttempts"));
+}
+
+#[test]
+fn the_tests_give_the_function_what_the_template_gives_it() {
+    assert_eq!(read_numbers("Timeout"), [FUNCTION_TIMEOUT.as_secs()]);
+    let [memory_size] = read_numbers("MemorySize")[..] else {
+        panic!("there is one function");
+    };
+    let memory_size = memory_size.to_string();
+    let of_the_tests = ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory_size.as_str());
+    assert!(ENVIRONMENT.contains(&of_the_tests));
 }

@@ -82,7 +82,8 @@ fn the_transformed_template_is_clean_and_has_what_the_function_needs() {
     let function = &resources[FUNCTION]["Properties"];
     assert_eq!(function["Runtime"], "provided.al2023");
     assert_eq!(function["Architectures"], serde_json::json!(["x86_64"]));
-    assert_eq!(function["Timeout"], 60);
+    assert_eq!(function["MemorySize"], 512);
+    assert_eq!(function["Timeout"], 900);
     assert_eq!(function["Code"]["S3Key"], "key");
 }
 

@@ -12,7 +12,7 @@ use crate::lambda::sink::Sink;
 use crate::lambda::ssm::{Call, Ssm};
 
 /// The timeout that template.yaml gives the function.
-pub const FUNCTION_TIMEOUT: Duration = Duration::from_mins(1);
+pub const FUNCTION_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// What the function told Lambda about an event: its result, or its error, as it came.
 pub type Outcome = Result<String, String>;

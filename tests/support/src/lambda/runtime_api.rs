@@ -33,7 +33,7 @@ pub const FUNCTION_ARN: &str =
 /// The environment variables that Lambda sets whatever the function is, and credentials.
 pub const ENVIRONMENT: [(&str, &str); 8] = [
     ("AWS_LAMBDA_FUNCTION_NAME", "DockerTLSCertFunction"),
-    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
     ("AWS_REGION", "us-east-1"),
     ("AWS_DEFAULT_REGION", "us-east-1"),
