@@ -149,7 +149,6 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
 
     /// Removes the set, or takes one owner off it: Delete.
     pub async fn remove(&self, departure: &Departure) -> Result<Removal, GeneratorError> {
-        let mut is_second = false;
         loop {
             let stored = self.read().await?;
             let decided = removal(departure, &stored);
@@ -165,23 +164,14 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             };
             let removed = match &decided {
                 Removal::Nothing(_) => Ok(Some(())),
-                Removal::Everything => {
-                    let delete = async || self.store.delete(self.rack).await;
-                    match self.claimant.write(&lease, delete).await {
-                        // The claim went with the rest.
-                        Ok(Some(())) => return Ok(decided),
-                        // If it takes effect, the claim goes, and somebody else may hold the next: that is not ended.
-                        Err(error @ StoreError::Unreachable { .. }) if is_second => {
-                            return Err(error.into());
-                        }
-                        Err(StoreError::Unreachable { .. }) => {
-                            is_second = true;
-                            self.machine.pause(PUT_LIMIT).await;
-                            continue;
-                        }
-                        removed => removed,
-                    }
-                }
+                Removal::Everything => match self.delete(&stored, &lease).await {
+                    // The claim went with the rest.
+                    Ok(Some(())) => return Ok(decided),
+                    Ok(None) => continue,
+                    // If it takes effect, the claim goes, and the next one is somebody else's: that is not ended.
+                    Err(error @ StoreError::Unreachable { .. }) => return Err(error.into()),
+                    Err(error) => Err(error),
+                },
                 Removal::Owner(write) => {
                     let kms_key_id = departure.kms_key_id.as_deref();
                     self.put(write, kms_key_id, &lease).await
@@ -191,6 +181,23 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             if removed?.is_some() {
                 return Ok(decided);
             }
+        }
+    }
+
+    /// Deletes everything, under a lease; `None` if it has to be decided anew.
+    async fn delete(&self, stored: &StoredSet, lease: &Lease) -> Result<Option<()>, StoreError> {
+        let delete = async || self.store.delete(self.rack).await;
+        match self.claimant.write(lease, delete).await {
+            Err(StoreError::Unreachable { .. }) => {
+                self.machine.pause(PUT_LIMIT).await;
+                // Now it has taken effect, or never does.
+                if is_unchanged(stored, &self.read().await?) {
+                    self.claimant.write(lease, delete).await
+                } else {
+                    Ok(None)
+                }
+            }
+            deleted => deleted,
         }
     }
 

@@ -30,10 +30,12 @@ use crate::witness::{Published, Witness};
 const TICK: i64 = 3_000;
 /// How long a read may take until the SDK gives up.
 const READ_LIMIT: i64 = 10_000;
+/// How long a lease lasts at most.
+const LEASE: i64 = 120_000;
 /// How long the store may be too busy for one call: longer than any lease lasts.
 const BUSY: i64 = 125_000;
-/// How long handlers may wait for each other where nothing goes wrong.
-const SHORT: i64 = 10_000;
+/// How long handlers may wait for each other where nothing goes wrong, a getter for the other half of a pair included.
+const SHORT: i64 = 15_000;
 
 /// What may happen in a schedule, and how often, besides calls taking effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -139,6 +141,8 @@ struct State {
     late: Vec<Late>,
     left: Limits,
     last: Option<usize>,
+    /// How long handlers may have waited for each other by now.
+    patience: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -266,6 +270,7 @@ impl<'a> Explorer<'a> {
             late: Vec::new(),
             left: self.scenario.limits,
             last: None,
+            patience: SHORT,
         };
         let published = self.look(nothing, store);
         let schedules = self.follow(&State { published, ..start });
@@ -373,6 +378,7 @@ impl<'a> Explorer<'a> {
             Choice::Tick => {
                 state.left.ticks -= 1;
                 state.now += TICK;
+                state.patience += TICK;
             }
             Choice::Sleep(wake) => state.now = wake,
             Choice::Land(index) => self.land(&mut state, index),
@@ -380,12 +386,15 @@ impl<'a> Explorer<'a> {
                 self.charge_preemption(&mut state, actor);
                 state.left.refusals -= 1;
                 state.now += milliseconds;
+                // The others wait for a lease, or until the longest wait between two tries is over.
+                state.patience += milliseconds + LEASE;
                 let answer = Answer::Failed(Failure::Throttled);
                 let answer = self.behaviour.answers.number(answer);
                 self.answer(&mut state, actor, answer);
             }
             Choice::Crash(actor) => {
                 state.left.crashes -= 1;
+                state.patience += LEASE;
                 state.actors[actor].is_alive = false;
             }
             Choice::Lose(actor) => {
@@ -414,6 +423,13 @@ impl<'a> Explorer<'a> {
             self.take_effect(state, index);
             return;
         }
+        // A claim that takes effect late, when its handler is done, has to run out.
+        let thing = self.behaviour.calls.thing(call);
+        state.patience += if thing.leaves() {
+            2 * milliseconds(PUT_LIMIT)
+        } else {
+            LEASE
+        };
         state.late.push(Late {
             actor: index,
             call,
@@ -459,17 +475,7 @@ impl<'a> Explorer<'a> {
 
     /// Nobody waits for long where nothing goes wrong, and nobody waits for longer than a lease for what goes wrong.
     fn check_wait(&self, state: &State) {
-        let Limits {
-            ticks,
-            crashes,
-            losses,
-            refusals,
-            preemptions: _,
-        } = self.scenario.limits;
-        let left = &state.left;
-        let wrong = (crashes - left.crashes) + (losses - left.losses) + (refusals - left.refusals);
-        let ticks = ticks - left.ticks;
-        if state.now - EPOCH > SHORT + i64::from(wrong) * BUSY + i64::from(ticks) * TICK {
+        if state.now - EPOCH > state.patience {
             self.fail("a handler has waited too long");
         }
     }
