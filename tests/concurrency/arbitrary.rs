@@ -144,7 +144,7 @@ proptest! {
         let mut store = if is_stored { make_store(&[make_event("create")]) } else { MemoryStore::default() };
         let before = store.clone();
         let event = Event::parse(event).expect("it has a response URL");
-        let request = Request { event: event.clone(), sent_at: None };
+        let request = Request::new(event.clone(), None);
         match run_alone(&request, &mut store, "arbitrary") {
             Outcome::Answer(response, _) => {
                 check_body(&event, &response);
@@ -157,7 +157,7 @@ proptest! {
     #[test]
     fn an_arbitrary_event_that_runs_out_of_time_is_answered_too(event in any_event()) {
         let event = Event::parse(event).expect("it has a response URL");
-        let request = Request { event: event.clone(), sent_at: None };
+        let request = Request::new(event.clone(), None);
         let (running, _) = Running::start(&request, "arbitrary", EPOCH);
         check_body(&event, &running.break_off());
     }

@@ -48,7 +48,7 @@ pub fn unchanged(event: &Value) -> Value {
 #[track_caller]
 pub fn make_request(event: &Value, sent_at: Option<EventSeconds>) -> Request {
     let event = Event::parse(event.clone()).expect("the event has a response URL");
-    Request { event, sent_at }
+    Request::new(event, sent_at)
 }
 
 /// The store after these events, one after the other.

@@ -15,9 +15,11 @@ use std::rc::Rc;
 use std::slice;
 use std::thread;
 
+use docker_tls_certgen::function::handler::Outcome;
 use docker_tls_certgen::store::PUT_LIMIT;
 use docker_tls_testing::table;
 use serde_json::Value;
+use time::Duration;
 
 use crate::behaviour::{Behaviour, NodeId, Numbering, Want};
 use crate::cloudformation::{make_request, rack};
@@ -34,6 +36,12 @@ const READ_LIMIT: i64 = 10_000;
 const LEASE: i64 = 120_000;
 /// How long the store may be too busy for one call: longer than any lease lasts.
 const BUSY: i64 = 125_000;
+/// The handler that may have little time.
+const HURRIED: usize = 1;
+/// How long a handler has that has little time.
+const HURRY: Duration = Duration::seconds(20);
+/// How long the store may be too busy for the leases of that one, but not for those of others.
+const BUSY_FOR_THE_HURRIED: i64 = 30_000;
 /// How long handlers may wait for each other where nothing goes wrong, a getter for the other half of a pair included.
 const SHORT: i64 = 15_000;
 
@@ -50,6 +58,8 @@ pub struct Limits {
     pub refusals: u8,
     /// A handler that could go on has to wait for another; `u8::MAX` stands for no limit.
     pub preemptions: u8,
+    /// The second handler has little time, so its leases are short, and it may be broken off.
+    pub hurried: bool,
 }
 
 impl Limits {
@@ -60,6 +70,7 @@ impl Limits {
         losses: 0,
         refusals: 0,
         preemptions: u8::MAX,
+        hurried: false,
     };
 
     /// `EXPLORE=ticks,crashes,losses,refusals,preemptions` explores further than there is time for on every run.
@@ -73,6 +84,7 @@ impl Limits {
                 losses,
                 refusals,
                 preemptions,
+                hurried: false,
             }),
             _ => None,
         }
@@ -236,7 +248,13 @@ struct Explorer<'a> {
 impl<'a> Explorer<'a> {
     fn new(scenario: &'a Scenario) -> Self {
         let actors = scenario.events.iter().zip("ABC".chars());
-        let actors = actors.map(|(event, name)| (name.to_string(), make_request(event, None)));
+        let actors = actors.enumerate().map(|(index, (event, name))| {
+            let mut request = make_request(event, None);
+            if index == HURRIED && scenario.limits.hurried {
+                request.time_limit = HURRY;
+            }
+            (name.to_string(), request)
+        });
         Self {
             scenario,
             behaviour: Behaviour::new(actors.collect()),
@@ -325,8 +343,12 @@ impl<'a> Explorer<'a> {
                         );
                         if state.left.refusals > 0 {
                             choices.push(Choice::Refuse(index, 0));
-                            let may_last = self.may_last(state, index);
-                            choices.extend(may_last.then_some(Choice::Refuse(index, BUSY)));
+                            if self.may_last(state, index) {
+                                choices.push(Choice::Refuse(index, BUSY));
+                                let hurried = state.left.hurried;
+                                let less = Choice::Refuse(index, BUSY_FOR_THE_HURRIED);
+                                choices.extend(hurried.then_some(less));
+                            }
                         }
                     }
                     choices.extend((state.left.crashes > 0).then_some(Choice::Crash(index)));
@@ -410,7 +432,34 @@ impl<'a> Explorer<'a> {
         }
         let now = state.now;
         state.late.retain(|late| now <= late.until);
+        if state.left.hurried && now >= EPOCH + milliseconds(HURRY) {
+            self.break_off(&mut state, HURRIED);
+        }
         state
+    }
+
+    /// A handler's time is up, while it may be waiting for an answer.
+    fn break_off(&self, state: &mut State, index: usize) {
+        let Actor {
+            node,
+            since,
+            lease,
+            is_alive,
+            ..
+        } = state.actors[index];
+        match *self.behaviour.wants(node) {
+            Want::Nothing(_) => return,
+            Want::Call(call) if is_alive && self.behaviour.calls.thing(call).is_write() => {
+                state.late.push(Late {
+                    actor: index,
+                    call,
+                    lease,
+                    until: since + milliseconds(PUT_LIMIT),
+                });
+            }
+            _ => {}
+        }
+        state.actors[index].is_alive = false;
     }
 
     /// An answer is lost: what is sent again takes effect now and once more, and of anything else nobody knows.
@@ -464,6 +513,8 @@ impl<'a> Explorer<'a> {
         state.actors[actor].since = state.now;
         if let Want::Nothing(outcome) = self.behaviour.wants(node) {
             let outcome = outcome.clone();
+            // Lambda tries it again.
+            state.actors[actor].is_alive = !matches!(*outcome, Outcome::OutOfTime(_));
             state.writer.take_if(|writer| writer.actor == actor);
             let has_stopped =
                 state.actors.iter().any(|actor| !actor.is_alive) || state.now >= EPOCH + BUSY;
@@ -608,6 +659,6 @@ fn name(actor: usize) -> char {
     "ABC".chars().nth(actor).expect("there are at most three")
 }
 
-fn milliseconds(duration: time::Duration) -> i64 {
+fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.whole_milliseconds()).expect("limits are short")
 }

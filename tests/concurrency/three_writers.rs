@@ -73,3 +73,17 @@ fn a_delete_that_is_delivered_twice_beside_another_stacks_create_leaves_a_set() 
     let events = [make_event("delete"), make_event("delete"), create];
     check(&make_own_store(), &events, End::Set);
 }
+
+/// A claim that runs out early, on top of one that lasts: it does not tell that nobody is writing.
+#[test]
+fn a_handler_with_little_time_takes_the_claim_from_nobody() {
+    let limits = Limits {
+        refusals: 1,
+        preemptions: 2,
+        hurried: true,
+        ..Limits::ORDER
+    };
+    let rotate = make_event("update-rotate");
+    let events = [rotate.clone(), rotate, make_event("update")];
+    explore_each(&[limits], &make_own_store(), &events, End::Set);
+}

@@ -15,10 +15,7 @@ fuzz_target!(|text: &str| {
     let Some(event) = Event::parse(json) else {
         return;
     };
-    let request = Request {
-        event,
-        sent_at: None,
-    };
+    let request = Request::new(event, None);
     let mut store = MemoryStore::default();
     // Twice, for a second delivery finds what the first one made.
     for name in ["first", "second"] {

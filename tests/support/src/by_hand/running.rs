@@ -22,7 +22,7 @@ use time::{Duration, OffsetDateTime};
 use crate::by_hand::machine::{Chance, ChanceMint, EPOCH, time_at};
 use crate::by_hand::store::{Answer, Call, MemoryStore, stored_set};
 
-/// How long a handler has: longer than any schedule takes.
+/// How long a handler has, unless a test says otherwise: longer than any schedule takes.
 const TIME_LIMIT: Duration = Duration::minutes(10);
 
 /// An event, and when CloudFormation sent it.
@@ -32,6 +32,19 @@ pub struct Request {
     pub event: Event,
     /// The `X-Amz-Date` of its URL.
     pub sent_at: Option<EventSeconds>,
+    /// How long its handler has.
+    pub time_limit: Duration,
+}
+
+impl Request {
+    /// An event for a handler that has plenty of time.
+    pub fn new(event: Event, sent_at: Option<EventSeconds>) -> Self {
+        Self {
+            event,
+            sent_at,
+            time_limit: TIME_LIMIT,
+        }
+    }
 }
 
 /// What a handler does next.
@@ -56,7 +69,7 @@ pub struct Running {
 impl Running {
     /// Starts a handler; its name decides what it draws by chance.
     pub fn start(request: &Request, name: &str, now: i64) -> (Self, Step) {
-        let port = Rc::new(Port::new(name, now));
+        let port = Rc::new(Port::new(name, now, request.time_limit));
         let event = Rc::new(request.event.clone());
         let progress = Rc::new(Progress::default());
         let future = {
@@ -137,12 +150,12 @@ struct Port {
 }
 
 impl Port {
-    fn new(name: &str, now: i64) -> Self {
+    fn new(name: &str, now: i64, time_limit: Duration) -> Self {
         Self {
             question: RefCell::default(),
             answer: RefCell::default(),
             now: Cell::new(now),
-            deadline: time_at(now) + TIME_LIMIT,
+            deadline: time_at(now) + time_limit,
             chance: Chance::of(name),
         }
     }
