@@ -158,17 +158,17 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
         let answer = self.put(lease.until, false, exists).await;
         let first = self.unanswered_since.take().unwrap_or(now);
         match answer {
-            Ok(version) => {
-                if let Some(rest) = self.verdict(version, read).await? {
-                    return Ok(Attempt::Won(lease, rest));
+            Ok(version) => match self.verdict(version, read).await {
+                Ok(Some(rest)) => return Ok(Attempt::Won(lease, rest)),
+                Ok(None) => self.wait().await?,
+                Err(error) => {
+                    self.give_up(self.machine.now()).await;
+                    return Err(error.into());
                 }
-                self.wait().await?;
-            }
+            },
             Err(StoreError::AlreadyExists { .. }) => self.wait().await?,
             // All is read again before the next put, for others come to their end meanwhile.
-            Err(error @ StoreError::Throttled { .. }) => {
-                self.claims.wait().await.map_err(|OutOfTime| error)?;
-            }
+            Err(error @ StoreError::Throttled { .. }) => self.claims.wait_out(error).await?,
             // Whether it was put, the next read tells.
             Err(StoreError::Unreachable { .. }) if self.machine.now() < first + PUT_LIMIT => {
                 self.unanswered_since.set(Some(first));
@@ -244,17 +244,32 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
 
     /// Ends a claim, so that nobody has to wait for its lease to run out. That this fails is no error, for it runs out.
     pub(crate) async fn end(&self, lease: Lease) {
-        let put = async || self.put(self.machine.now(), true, true).await;
-        let mut ended = self.write(&lease, put).await;
-        if let Err(StoreError::Unreachable { .. }) = ended {
-            // It may take effect yet, and then a second one would end somebody else's claim. So the rest of the lease
-            // is given up, but for the time that takes.
-            let until = self.machine.now() + PUT_LIMIT;
-            ended = self.put(until, false, true).await.map(Some);
+        let sent = Cell::new(self.machine.now());
+        let end = async || {
+            sent.set(self.machine.now());
+            self.put(sent.get(), true, true).await
+        };
+        let ended = self.write(&lease, end).await;
+        let over = sent.get() + PUT_LIMIT;
+        match ended {
+            Ok(_) => {}
+            // It may take effect yet, and a second one would then end somebody else's claim.
+            Err(StoreError::Unreachable { .. }) if self.machine.now() < over => {
+                self.give_up(over).await;
+            }
+            Err(error) => self.note_unended(&error),
         }
-        if let Err(error) = ended {
-            tracing::warn!(rack = self.rack.name(), %error, "the claim was not ended, and runs out");
+    }
+
+    /// Shortens what this handler has claimed, whether it holds it or not: nothing of it takes effect after that.
+    async fn give_up(&self, until: OffsetDateTime) {
+        if let Err(error) = self.put(until, false, true).await {
+            self.note_unended(&error);
         }
+    }
+
+    fn note_unended(&self, error: &StoreError) {
+        tracing::warn!(rack = self.rack.name(), %error, "the claim was not ended, and runs out");
     }
 
     /// Sent once: where its answer is lost, it must not take effect again when others rely on what came of it.

@@ -61,6 +61,14 @@ impl<'a, M: Machine> Waits<'a, M> {
         }
     }
 
+    /// Waits after a refusal for too many calls, which is the error only once time is up.
+    pub(crate) async fn wait_out(&self, refusal: StoreError) -> Result<(), StoreError> {
+        if self.ceiling.get() == self.patience.first {
+            tracing::info!(%refusal, "waiting, and asking again");
+        }
+        self.wait().await.map_err(|OutOfTime| refusal)
+    }
+
     /// Waits for no longer than there is time.
     pub(crate) async fn wait(&self) -> Result<(), OutOfTime> {
         let left = self.machine.time_left();
@@ -75,7 +83,7 @@ impl<'a, M: Machine> Waits<'a, M> {
     }
 }
 
-/// Makes a call, and makes it again while the store is too busy; that is the error only once time is up.
+/// Makes a call, and makes it again while the store is too busy.
 pub(crate) async fn ask<T, M: Machine>(
     machine: &M,
     patience: Patience,
@@ -84,9 +92,7 @@ pub(crate) async fn ask<T, M: Machine>(
     let waits = Waits::new(machine, patience);
     loop {
         match call().await {
-            Err(error @ StoreError::Throttled { .. }) => {
-                waits.wait().await.map_err(|OutOfTime| error)?;
-            }
+            Err(error @ StoreError::Throttled { .. }) => waits.wait_out(error).await?,
             result => return result,
         }
     }

@@ -87,3 +87,18 @@ fn a_handler_with_little_time_takes_the_claim_from_nobody() {
     let events = [rotate.clone(), rotate, make_event("update")];
     explore_each(&[limits], &make_own_store(), &events, End::Set);
 }
+
+/// The end of a claim whose answer is lost may take effect when somebody else has claimed since.
+#[test]
+fn an_end_that_takes_effect_late_ends_nobody_elses_claim() {
+    let limits = Limits {
+        losses: 1,
+        preemptions: 1,
+        ..Limits::ORDER
+    };
+    let rotate = make_event("update-rotate");
+    let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
+    let names = json!({ "SubjectAlternativeNames": "docker.example.com" });
+    let events = [rotate, other, make_event_with("update", &names)];
+    explore_each(&[limits], &make_own_store(), &events, End::Set);
+}
