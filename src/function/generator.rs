@@ -208,7 +208,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
 
     /// Becomes the only writer of the set that was read, or gives `None` where all has to be read again.
     async fn claim(&self, read: &StoredSet) -> Result<Option<Lease>, ClaimError> {
-        match self.claimant.attempt(read).await? {
+        match self.claimant.attempt().await? {
             Attempt::Won(lease, rest) if is_unchanged(read, &rest) => return Ok(Some(lease)),
             // Somebody has written since the first read, or it lagged behind writes.
             Attempt::Won(lease, _) => self.claimant.end(lease).await,

@@ -148,17 +148,16 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
         Ok(self.looks.wait().await?)
     }
 
-    /// Tries to become the only writer, given what was just read.
-    pub(crate) async fn attempt(&self, read: &StoredSet) -> Result<Attempt, ClaimError> {
+    /// Tries to become the only writer, given that nobody else was seen to be.
+    pub(crate) async fn attempt(&self) -> Result<Attempt, ClaimError> {
         let now = self.machine.now();
         // What is sent at the very end of this handler's time may take effect after it.
         let lease = LONGEST_LEASE.min(self.machine.time_left() + PUT_LIMIT);
         let lease = Lease { until: now + lease };
-        let exists = read.contains_key(&Part::Claim);
-        let answer = self.put(lease.until, false, exists).await;
+        let answer = self.put(lease.until, false).await;
         let first = self.unanswered_since.take().unwrap_or(now);
         match answer {
-            Ok(version) => match self.verdict(version, read).await {
+            Ok(version) => match self.verdict(version).await {
                 Ok(Some(rest)) => return Ok(Attempt::Won(lease, rest)),
                 Ok(None) => self.wait().await?,
                 Err(error) => {
@@ -166,7 +165,6 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
                     return Err(error.into());
                 }
             },
-            Err(StoreError::AlreadyExists { .. }) => self.wait().await?,
             // All is read again before the next put, for others come to their end meanwhile.
             Err(error @ StoreError::Throttled { .. }) => self.claims.wait_out(error).await?,
             // Whether it was put, the next read tells.
@@ -183,26 +181,20 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
     ///
     /// The claims beneath it tell, the latest first. One that was ended leaves the rack free, and one that lasts does
     /// not; one that ran out, or that its own handler has replaced, does not tell what it was put over.
-    async fn verdict(
-        &self,
-        version: i64,
-        read: &StoredSet,
-    ) -> Result<Option<StoredSet>, StoreError> {
+    async fn verdict(&self, version: i64) -> Result<Option<StoredSet>, StoreError> {
         let mut beneath = version - 1;
         let rest = Part::ALL.into_iter().filter(|part| *part != Part::Claim);
         let selectors = rest
             .map(Selector::from)
             .chain((beneath > 0).then_some(former_claim(beneath)));
         let mut rest = patience::read(self.store, self.machine, self.rack, selectors).await?;
-        // A folder keeps no former versions; then what was read tells, if that is the one.
-        let latest = read.get(&Part::Claim);
-        let latest = latest.filter(|latest| latest.version == beneath);
-        let mut former = rest.remove(&Part::Claim).or_else(|| latest.cloned());
-        if beneath > 0 && former.is_none() {
-            return Ok(None);
-        }
+        let mut former = rest.remove(&Part::Claim);
         let mut replaced = vec![self.nonce.clone()];
-        while let Some(parameter) = former {
+        while beneath > 0 {
+            // Where reads lag behind writes, nobody can tell yet.
+            let Some(parameter) = former else {
+                return Ok(None);
+            };
             if let Some(claim) = Claim::decode(&parameter) {
                 if claim.ended {
                     break;
@@ -216,12 +208,14 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
                 }
             }
             beneath -= 1;
-            if beneath == 0 {
-                break;
-            }
-            let selector = [former_claim(beneath)];
-            let found = patience::read(self.store, self.machine, self.rack, selector).await?;
-            former = found.get(&Part::Claim).cloned();
+            let selector = (beneath > 0).then_some(former_claim(beneath));
+            former = match selector {
+                Some(selector) => {
+                    let found = patience::read(self.store, self.machine, self.rack, [selector]);
+                    found.await?.remove(&Part::Claim)
+                }
+                None => None,
+            };
         }
         Ok(Some(rest))
     }
@@ -247,7 +241,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
         let sent = Cell::new(self.machine.now());
         let end = async || {
             sent.set(self.machine.now());
-            self.put(sent.get(), true, true).await
+            self.put(sent.get(), true).await
         };
         let ended = self.write(&lease, end).await;
         let over = sent.get() + PUT_LIMIT;
@@ -263,7 +257,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
 
     /// Shortens what this handler has claimed, whether it holds it or not: nothing of it takes effect after that.
     async fn give_up(&self, until: OffsetDateTime) {
-        if let Err(error) = self.put(until, false, true).await {
+        if let Err(error) = self.put(until, false).await {
             self.note_unended(&error);
         }
     }
@@ -273,12 +267,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
     }
 
     /// Sent once: where its answer is lost, it must not take effect again when others rely on what came of it.
-    async fn put(
-        &self,
-        until: OffsetDateTime,
-        ended: bool,
-        overwrite: bool,
-    ) -> Result<i64, StoreError> {
+    async fn put(&self, until: OffsetDateTime, ended: bool) -> Result<i64, StoreError> {
         let claim = Claim {
             nonce: self.nonce.clone(),
             until: milliseconds(until),
@@ -288,7 +277,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
             part: Part::Claim,
             value: &claim.encode(),
             parameter_type: ParameterType::String,
-            overwrite,
+            overwrite: true,
             kms_key_id: None,
             once: true,
         };

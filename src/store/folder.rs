@@ -5,17 +5,33 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
+use std::iter;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::set::parameter::{MAX_VALUE_CHARS, StoredParameter, StoredSet};
-use crate::set::rack::Rack;
+use crate::set::rack::{Part, Rack};
 use crate::store::{ParameterStore, Put, Selector, StoreAction, StoreError};
 
 /// Permissions of the folder: its owner's alone.
 const FOLDER_MODE: u32 = 0o700;
 /// Permissions of its files: read and written by the owner alone.
 const FILE_MODE: u32 = 0o600;
+
+/// How many former versions are kept, as by SSM.
+const MAX_FORMER: usize = 100;
+
+/// What a file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    latest: StoredParameter,
+    /// Former versions, the latest first; of claims alone, for nobody asks for others, and old keys are best forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<StoredParameter>,
+}
 
 /// A folder of parameters.
 #[derive(Clone, Debug)]
@@ -73,7 +89,7 @@ impl Folder {
         Ok(lock)
     }
 
-    fn load(&self, name: &str) -> io::Result<Option<StoredParameter>> {
+    fn load(&self, name: &str) -> io::Result<Option<Kept>> {
         let path = self.file(name);
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() => {}
@@ -93,9 +109,9 @@ impl Folder {
     }
 
     /// Written beside its place and then moved there: never half, and never through a symbolic link.
-    fn save(&self, name: &str, parameter: &StoredParameter) -> io::Result<()> {
+    fn save(&self, name: &str, kept: &Kept) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-        let text = zeroize::Zeroizing::new(serde_json::to_string_pretty(parameter)?);
+        let text = zeroize::Zeroizing::new(serde_json::to_string_pretty(kept)?);
         file.write_all(text.as_bytes())?;
         file.persist(self.file(name))?;
         Ok(())
@@ -122,18 +138,31 @@ impl Folder {
                     parameter: name.to_owned(),
                 });
             }
-            if existing.parameter_type != put.parameter_type {
+            if existing.latest.parameter_type != put.parameter_type {
                 let message = "the type of an existing parameter cannot be changed".to_owned();
                 return Err(refused("HierarchyTypeMismatchException", message));
             }
         }
-        let version = existing.map_or(0, |existing| existing.version) + 1;
-        let parameter = StoredParameter {
+        let mut former = Vec::new();
+        let version = match existing {
+            None => 1,
+            Some(existing) => {
+                let version = existing.latest.version + 1;
+                if put.part == Part::Claim {
+                    former = existing.former;
+                    former.insert(0, existing.latest);
+                    former.truncate(MAX_FORMER);
+                }
+                version
+            }
+        };
+        let latest = StoredParameter {
             value: put.value.clone(),
             parameter_type: put.parameter_type,
             version,
         };
-        self.save(name, &parameter).map_err(failed)?;
+        let kept = Kept { latest, former };
+        self.save(name, &kept).map_err(failed)?;
         Ok(version)
     }
 
@@ -151,13 +180,16 @@ impl ParameterStore for Folder {
         let mut stored = StoredSet::new();
         for Selector { part, version } in selectors {
             let name = rack.parameter_name(*part);
-            let parameter = self
+            let kept = self
                 .load(&name)
                 .map_err(|error| self.error(StoreAction::Get, &name, &error))?;
-            // Former versions are not kept.
+            let Some(Kept { latest, former }) = kept else {
+                continue;
+            };
+            let mut versions = iter::once(latest).chain(former);
             let selected =
-                parameter.filter(|found| version.is_none_or(|version| found.version == version));
-            stored.extend(selected.map(|parameter| (*part, parameter)));
+                versions.find(|found| version.is_none_or(|version| found.version == version));
+            stored.extend(selected.map(|selected| (*part, selected)));
         }
         Ok(stored)
     }

@@ -38,7 +38,7 @@ pub trait ParameterStore {
 pub struct Selector {
     /// Which part of a rack's set.
     pub part: Part,
-    /// Which of its versions; the latest where none is named. A store need not keep former ones.
+    /// Which of its versions, of which a store keeps many; the latest where none is named.
     pub version: Option<i64>,
 }
 

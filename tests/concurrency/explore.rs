@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::slice;
 use std::thread;
 
-use docker_tls_certgen::function::handler::Outcome;
 use docker_tls_certgen::store::PUT_LIMIT;
 use docker_tls_testing::table;
 use serde_json::Value;
@@ -431,7 +430,7 @@ impl<'a> Explorer<'a> {
             }
         }
         let now = state.now;
-        state.late.retain(|late| now <= late.until);
+        state.late.retain(|late| now < late.until);
         if state.left.hurried && now >= EPOCH + milliseconds(HURRY) {
             self.break_off(&mut state, HURRIED);
         }
@@ -472,9 +471,10 @@ impl<'a> Explorer<'a> {
             self.take_effect(state, index);
             return;
         }
-        // A claim that takes effect late, when its handler is done, has to run out.
+        // A claim that takes effect late, when its handler is done, has to run out, and so has that of a Delete which
+        // got no answer twice.
         let thing = self.behaviour.calls.thing(call);
-        state.patience += if thing.leaves() {
+        state.patience += if thing.leaves() && self.scenario.limits.losses == 1 {
             2 * milliseconds(PUT_LIMIT)
         } else {
             LEASE
@@ -513,8 +513,8 @@ impl<'a> Explorer<'a> {
         state.actors[actor].since = state.now;
         if let Want::Nothing(outcome) = self.behaviour.wants(node) {
             let outcome = outcome.clone();
-            // Lambda tries it again.
-            state.actors[actor].is_alive = !matches!(*outcome, Outcome::OutOfTime(_));
+            // Lambda tries it again, or CloudFormation does.
+            state.actors[actor].is_alive = !self.is_incomplete(&outcome);
             state.writer.take_if(|writer| writer.actor == actor);
             let has_stopped =
                 state.actors.iter().any(|actor| !actor.is_alive) || state.now >= EPOCH + BUSY;

@@ -96,9 +96,25 @@ fn an_end_that_takes_effect_late_ends_nobody_elses_claim() {
         preemptions: 1,
         ..Limits::ORDER
     };
-    let rotate = make_event("update-rotate");
-    let other = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
-    let names = json!({ "SubjectAlternativeNames": "docker.example.com" });
-    let events = [rotate, other, make_event_with("update", &names)];
+    let events = ["One", "Two", "Three"].map(|logical_id| {
+        let mut create = make_event("create");
+        create["LogicalResourceId"] = json!(logical_id);
+        create
+    });
+    explore_each(&[limits], &make_own_store(), &events, End::Set);
+}
+
+/// A Delete that gets no answer twice may have deleted its claim, and the next one is somebody else's.
+#[test]
+fn a_delete_without_any_answer_ends_nobody_elses_claim() {
+    let limits = Limits {
+        losses: 2,
+        preemptions: 1,
+        ..Limits::ORDER
+    };
+    let create = from_other_stack(make_event("create"));
+    let mut third = create.clone();
+    third["LogicalResourceId"] = json!("Third");
+    let events = [make_event("delete"), create, third];
     explore_each(&[limits], &make_own_store(), &events, End::Set);
 }

@@ -35,8 +35,23 @@ impl Explorer<'_> {
                 }
             }
             Outcome::Answer(response, _) if has_stopped && is_excused(response) => {}
-            Outcome::OutOfTime(_) if self.scenario.limits.hurried => {}
+            outcome if self.is_incomplete(outcome) => {}
             outcome => self.fail(&format!("not answered with SUCCESS: {outcome:?}")),
+        }
+    }
+
+    /// Whether an event was not handled to its end for lack of time or of answers, which the limits allow for.
+    pub(super) fn is_incomplete(&self, outcome: &Outcome) -> bool {
+        let limits = &self.scenario.limits;
+        match outcome {
+            Outcome::OutOfTime(_) => limits.hurried,
+            // One that is lost is made good.
+            Outcome::Answer(response, _) => {
+                limits.losses > 1
+                    && response
+                        .reason()
+                        .is_some_and(|reason| reason.contains("got no answer"))
+            }
         }
     }
 
