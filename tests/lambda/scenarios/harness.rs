@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::http::{Answer, Headers, Reply, Server, post};
 use crate::ssm::{Calls, Fault, Ssm};
 
@@ -122,6 +123,48 @@ fn faults_strike_the_calls_that_they_are_for_and_are_recorded() {
             (true, true)
         ]
     );
+}
+
+#[test]
+fn a_version_that_is_asked_for_says_so_and_one_that_does_not_exist_is_invalid_as_it_was_asked_for()
+{
+    let ssm = Ssm::start();
+    for value in ["1", "2"] {
+        ssm.write("a", "String", value);
+    }
+    let read = |names: &[&str]| call(&ssm, "GetParameters", &json!({ "Names": names }));
+    let answer = read(&["a:1", "a:3", "b:1"]).expect("it is allowed");
+    let found = &answer["Parameters"];
+    assert_eq!(found.as_array().map(Vec::len), Some(1));
+    let fields = ["Name", "Selector", "Version", "Value"].map(|field| &found[0][field]);
+    assert_eq!(json!(fields), json!(["a", ":1", 1, "1"]));
+    let mut invalid = answer["InvalidParameters"].clone();
+    let invalid = invalid.as_array_mut().expect("a list");
+    invalid.sort_by_key(Value::to_string);
+    assert_eq!(*invalid, ["a:3", "b:1"]);
+    let answer = read(&["a"]).expect("it is allowed");
+    assert_eq!(answer["Parameters"][0]["Selector"], Value::Null);
+}
+
+#[test]
+fn calls_beyond_a_rate_are_refused_and_those_of_another_kind_are_not() {
+    const READS: u32 = 40;
+    let ssm = Ssm::start();
+    ssm.limit(2, 1);
+    let began = clock::instant();
+    let read = |_: &u32| call(&ssm, "GetParameters", &json!({ "Names": ["a"] })).is_ok();
+    let passed = (0..READS).filter(read).count();
+    let earned = 2.0 * began.elapsed().as_secs_f64();
+    assert!(passed >= 2, "the bucket is full at first");
+    let passed = u32::try_from(passed).expect("they are few");
+    assert!(
+        f64::from(passed) <= 2.0 + earned,
+        "{passed} in the time for {earned}"
+    );
+    assert!(passed < READS, "none was refused in the time for {earned}");
+    put(&ssm, Some("String"), "1", true).expect("it is the first");
+    let deleted = call(&ssm, "DeleteParameters", &json!({ "Names": ["a"] }));
+    deleted.expect("it is the first, too");
 }
 
 #[test]

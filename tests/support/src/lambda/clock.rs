@@ -1,4 +1,6 @@
-//! The machine's clock, which is the function's too.
+//! The machine's clocks, which are the function's too.
+
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
@@ -9,4 +11,13 @@ use time::OffsetDateTime;
 )]
 pub fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
+}
+
+/// The present moment on the clock that nobody sets: for durations.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long something takes is measured, not decided"
+)]
+pub fn instant() -> Instant {
+    Instant::now()
 }

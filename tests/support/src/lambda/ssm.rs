@@ -1,22 +1,28 @@
-//! Systems Manager's Parameter Store as a test sees it: moto behind a proxy that keeps a record, adds the refusals that
-//! AWS has and moto lacks, and fails on request. Every [`Ssm`] is an account of its own.
+//! Systems Manager's Parameter Store as a test sees it: moto behind a proxy that keeps a record, adds what AWS has and
+//! moto lacks, and fails or limits calls on request. Every [`Ssm`] is an account of its own.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::lambda::http::{Answer, Headers, Reply, Request, Server, post};
-use crate::lambda::moto;
+use crate::lambda::{clock, moto};
 
 /// What a standard parameter holds at most.
 pub const MAX_VALUE_CHARACTERS: usize = 4096;
 
 /// How many names `GetParameters` and `DeleteParameters` take.
 const MAX_NAMES: usize = 10;
+
+/// The error code of what is refused for its rate.
+pub const THROTTLING: &str = "ThrottlingException";
+/// The error code of what is refused because the same parameter is being written.
+pub const TOO_MANY_UPDATES: &str = "TooManyUpdates";
 
 /// The first account that is handed out; every [`Ssm`] gets the next.
 const FIRST_ACCOUNT: u64 = 100_000_000_001;
@@ -99,9 +105,9 @@ impl Fault {
     /// What IAM says to a role that lacks the permission.
     pub const ACCESS_DENIED: Self = Self::Refuse(400, "AccessDeniedException");
     /// What SSM says to too many calls a second.
-    pub const THROTTLED: Self = Self::Refuse(400, "ThrottlingException");
+    pub const THROTTLED: Self = Self::Refuse(400, THROTTLING);
     /// What SSM says to too many writes of one parameter at a time.
-    pub const TOO_MANY_UPDATES: Self = Self::Refuse(400, "TooManyUpdates");
+    pub const TOO_MANY_UPDATES: Self = Self::Refuse(400, TOO_MANY_UPDATES);
     /// What SSM says when it is broken itself.
     pub const INTERNAL: Self = Self::Refuse(500, "InternalServerError");
 }
@@ -112,6 +118,66 @@ struct Rule {
     skip: usize,
     times: usize,
     fault: Arc<Fault>,
+}
+
+/// The rates of an account, each of a bucket of its own: DeleteParameters has the rate of PutParameter, but not its
+/// bucket.
+struct Limits {
+    reads: Bucket,
+    puts: Bucket,
+    deletes: Bucket,
+}
+
+impl Limits {
+    fn new(reads_per_second: u32, writes_per_second: u32) -> Self {
+        Self {
+            reads: Bucket::full(reads_per_second),
+            puts: Bucket::full(writes_per_second),
+            deletes: Bucket::full(writes_per_second),
+        }
+    }
+
+    /// Whether this call passes.
+    fn take(&mut self, action: &str) -> bool {
+        let bucket = if Calls::Reads.include(action) {
+            &mut self.reads
+        } else if action.starts_with("Put") {
+            &mut self.puts
+        } else {
+            &mut self.deletes
+        };
+        bucket.take()
+    }
+}
+
+/// A token bucket that holds what comes in within a second.
+struct Bucket {
+    per_second: f64,
+    tokens: f64,
+    counted: Instant,
+}
+
+impl Bucket {
+    fn full(per_second: u32) -> Self {
+        Self {
+            per_second: per_second.into(),
+            tokens: per_second.into(),
+            counted: clock::instant(),
+        }
+    }
+
+    /// Takes a token, if there is one.
+    fn take(&mut self) -> bool {
+        let now = clock::instant();
+        let since = now.duration_since(self.counted).as_secs_f64();
+        self.counted = now;
+        self.tokens = (self.tokens + since * self.per_second).min(self.per_second);
+        let passes = self.tokens >= 1.0;
+        if passes {
+            self.tokens -= 1.0;
+        }
+        passes
+    }
 }
 
 /// Parameters of one account, reached past the proxy: nothing is recorded, and nothing fails.
@@ -131,6 +197,7 @@ struct Shared {
     store: Store,
     calls: Mutex<Vec<Call>>,
     rules: Mutex<Vec<Rule>>,
+    limits: Mutex<Option<Limits>>,
     /// Moto's backend is not safe for threads: one call at a time.
     turn: Mutex<()>,
 }
@@ -146,6 +213,7 @@ impl Ssm {
             },
             calls: Mutex::default(),
             rules: Mutex::default(),
+            limits: Mutex::default(),
             turn: Mutex::default(),
         });
         let server = Server::start({
@@ -181,6 +249,13 @@ impl Ssm {
         self.fail(calls, skip, usize::MAX, Fault::ACCESS_DENIED);
     }
 
+    /// From now on, lets so many calls a second pass, and as many at once that come after a second without any. A call
+    /// that is refused for its rate meets no fault.
+    pub fn limit(&self, reads_per_second: u32, writes_per_second: u32) {
+        let limits = Limits::new(reads_per_second, writes_per_second);
+        *self.shared.limits() = Some(limits);
+    }
+
     /// Lifts every fault.
     pub fn recover(&self) {
         self.shared.rules().clear();
@@ -205,6 +280,10 @@ impl Shared {
         self.rules.lock().expect("no holder panics")
     }
 
+    fn limits(&self) -> MutexGuard<'_, Option<Limits>> {
+        self.limits.lock().expect("no holder panics")
+    }
+
     fn handle(&self, request: &Request) -> Reply {
         let action = request
             .headers
@@ -213,6 +292,11 @@ impl Shared {
             .unwrap_or_default()
             .to_owned();
         let body = serde_json::from_slice(&request.body).unwrap_or_default();
+        let passes = |limits: &mut Limits| limits.take(&action);
+        if !self.limits().as_mut().is_none_or(passes) {
+            self.record(action, body, false);
+            return Reply::Answer(refusal(400, THROTTLING, "Rate exceeded"));
+        }
         let fault = self.fault_for(&action);
         match fault.as_deref() {
             Some(Fault::Refuse(status, code)) => {
@@ -263,7 +347,7 @@ impl Shared {
         let answer = self
             .store
             .refused_by_aws(&action, &request)
-            .unwrap_or_else(|| self.store.forward(&action, &request));
+            .unwrap_or_else(|| with_selectors(&request, self.store.forward(&action, &request)));
         self.record(action, request, answer.status == 200);
         answer
     }
@@ -388,6 +472,31 @@ impl Store {
             headers: json_headers(),
             ..answer
         }
+    }
+}
+
+/// The answer to a read as AWS gives it: a parameter that was asked for by its version says so, which moto leaves out.
+fn with_selectors(request: &Value, answer: Answer) -> Answer {
+    let names = request["Names"].as_array().into_iter().flatten();
+    let asked: Vec<(&str, &str)> = names
+        .filter_map(|name| name.as_str()?.split_once(':'))
+        .collect();
+    if asked.is_empty() || answer.status != 200 {
+        return answer;
+    }
+    let mut body: Value = serde_json::from_slice(&answer.body).expect("moto answers JSON");
+    let found = body["Parameters"].as_array_mut().into_iter().flatten();
+    for parameter in found {
+        let version = parameter["Version"].to_string();
+        let by_version =
+            |(name, selector): &&(&str, &str)| parameter["Name"] == *name && version == *selector;
+        if asked.iter().any(|asked| by_version(&asked)) {
+            parameter["Selector"] = json!(format!(":{version}"));
+        }
+    }
+    Answer {
+        body: body.to_string().into_bytes(),
+        ..answer
     }
 }
 
