@@ -12,7 +12,7 @@ use crate::fixtures::{self, make_event_for};
 use crate::function::start;
 use crate::published::Published;
 use crate::rack::{self, Set, version_track};
-use crate::ssm::Calls;
+use crate::ssm::{Calls, Fault};
 
 const RACK: &str = "rack-1";
 
@@ -143,8 +143,8 @@ fn the_delete_after_a_create_that_failed_at_once_touches_nothing() {
 fn the_delete_after_a_create_that_failed_half_way_removes_what_it_made() {
     let rig = start();
     let mut generator = Resource::generator(&rig, RACK);
-    // The claim, the state and the trust bundle are written.
-    rig.ssm.refuse(Calls::Writes, 3);
+    // The claim, the state and the CA key are written, and the claim is ended.
+    rig.ssm.fail(Calls::Writes, 3, 1, Fault::ACCESS_DENIED);
     let failed = generator
         .create(json!({}))
         .failed(&["AccessDeniedException"]);

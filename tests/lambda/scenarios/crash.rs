@@ -1,8 +1,6 @@
 //! A store that refuses every write from the k-th on, for every k: the event fails with a reason, the next one heals,
 //! and nobody who could connect is refused at any moment.
 
-use std::thread;
-
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 
@@ -11,7 +9,7 @@ use crate::cloudformation::Resource;
 use crate::fixtures;
 use crate::published::Published;
 use crate::rack::{self, Set};
-use crate::rig::Rig;
+use crate::rig::{Exchange, FUNCTION_TIMEOUT, Rig, SHORT_TIMEOUT, side_by_side};
 use crate::ssm::Calls;
 
 /// What stands before the event that crashes.
@@ -129,25 +127,43 @@ fn check_every_crash(prepare: Prepare, changes: Changes) {
         }
     }
     side_by_side(cases, |(passing, recovery)| {
-        check_crash(prepare, changes, passing, recovery);
+        check_crash(prepare, changes, Crash { passing, writes }, recovery);
     });
 }
 
-/// Runs named cases at the same time: every crash leaves a claim behind, which the next event waits out.
-#[track_caller]
-fn side_by_side<Case: Send>(cases: Vec<(String, Case)>, check: impl Fn(Case) + Sync) {
-    let check = &check;
-    thread::scope(|scope| {
-        for (name, case) in cases {
-            let named = thread::Builder::new().name(name);
-            named
-                .spawn_scoped(scope, move || check(case))
-                .expect("there is room for a thread");
+/// Where an event is stopped.
+#[derive(Clone, Copy, Debug)]
+struct Crash {
+    /// How many writes the store takes before it refuses them.
+    passing: usize,
+    /// How many there are, the claim and its end included.
+    writes: usize,
+}
+
+impl Crash {
+    /// Has an event stopped, and checks what it is answered.
+    #[track_caller]
+    fn strike<'rig>(
+        self,
+        rig: &Rig,
+        generator: &mut Resource<'rig>,
+        deliver: impl FnOnce(&mut Resource<'rig>) -> Exchange,
+    ) {
+        rig.ssm.refuse(Calls::Writes, self.passing);
+        generator.set_timeout(SHORT_TIMEOUT);
+        let crashed = deliver(generator);
+        generator.set_timeout(FUNCTION_TIMEOUT);
+        rig.ssm.recover();
+        if self.passing + 1 == self.writes {
+            // All is done but for the claim, which runs out.
+            crashed.succeeded();
+        } else {
+            crashed.failed(&["PutParameter", "AccessDenied"]);
         }
-    });
+    }
 }
 
-/// What comes after the failed update.
+/// What comes after the update that was stopped.
 #[derive(Clone, Copy, Debug)]
 enum Recovery {
     /// The same update again.
@@ -156,7 +172,7 @@ enum Recovery {
     RollbackFirst,
 }
 
-fn check_crash(prepare: Prepare, changes: Changes, passing: usize, recovery: Recovery) {
+fn check_crash(prepare: Prepare, changes: Changes, crash: Crash, recovery: Recovery) {
     let rig = Rig::start();
     let mut generator = prepare(&rig);
     let changes = changes(&rig);
@@ -164,10 +180,9 @@ fn check_crash(prepare: Prepare, changes: Changes, passing: usize, recovery: Rec
     let mut all = Published::default();
     all.add(&read());
 
-    rig.ssm.refuse(Calls::Writes, passing);
-    let crashed = generator.update(changes.clone());
-    rig.ssm.recover();
-    crashed.failed(&["PutParameter", "AccessDenied"]);
+    crash.strike(&rig, &mut generator, |generator| {
+        generator.update(changes.clone())
+    });
     all.add(&read());
     all.check_all_connect();
 
@@ -195,17 +210,19 @@ fn a_create_can_stop_before_any_write_and_leaves_nothing_that_its_delete_does_no
             .puts()
             .len()
     };
-    let cases = (0..writes).map(|passing| (format!("{passing} of {writes} writes"), passing));
+    let cases = (0..writes).map(|passing| {
+        let crash = Crash { passing, writes };
+        (format!("{passing} of {writes} writes"), crash)
+    });
     side_by_side(cases.collect(), check_create_crash);
 }
 
-fn check_create_crash(passing: usize) {
+fn check_create_crash(crash: Crash) {
     let rig = Rig::start();
     let mut generator = Resource::generator(&rig, RACK);
-    rig.ssm.refuse(Calls::Writes, passing);
-    let crashed = generator.create(json!({}));
-    rig.ssm.recover();
-    crashed.failed(&["PutParameter", "AccessDenied"]);
+    crash.strike(&rig, &mut generator, |generator| {
+        generator.create(json!({}))
+    });
     let owned = rig.ssm.read(&rack::state(RACK)).is_some();
     let expected = if owned {
         "7261636b2d31"

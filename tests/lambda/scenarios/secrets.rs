@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cloudformation::Resource;
 use crate::damage::text_of;
 use crate::rack::{self, Set};
-use crate::rig::Rig;
+use crate::rig::{FUNCTION_TIMEOUT, Rig, SHORT_TIMEOUT};
 use crate::runtime_api::Settings;
 use crate::ssm::Calls;
 
@@ -55,10 +55,12 @@ fn nothing_secret_is_logged_at_trace_level() {
         .update(json!({ "KeyAlgorithm": "none" }))
         .failed(&[]);
     rig.ssm.refuse(Calls::Writes, 2);
+    generator.set_timeout(SHORT_TIMEOUT);
     generator
         .update(json!({ "RotationToken": "2" }))
         .failed(&[]);
     rig.ssm.recover();
+    generator.set_timeout(FUNCTION_TIMEOUT);
     generator.delete().succeeded();
 
     let log = rig.function.stop();

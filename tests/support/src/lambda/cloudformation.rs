@@ -1,13 +1,14 @@
 //! CloudFormation's side of a custom resource: it sends the events, and remembers what it was told.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::fixtures::{Deployed, make_event, merged};
 use crate::lambda::clock;
-use crate::lambda::rig::{Exchange, Invoke, Rig};
+use crate::lambda::rig::{Exchange, FUNCTION_TIMEOUT, Invoke, Rig};
 use crate::lambda::runtime_api::Function;
 
 /// The resource type of the generator in deployed racks.
@@ -31,6 +32,7 @@ pub struct Resource<'rig, F = Function> {
     physical_id: Option<String>,
     properties: Value,
     date: Option<OffsetDateTime>,
+    timeout: Duration,
 }
 
 impl<'rig, F: Invoke> Resource<'rig, F> {
@@ -73,6 +75,7 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
             physical_id: None,
             properties: merged(&event["ResourceProperties"], changes),
             date: None,
+            timeout: FUNCTION_TIMEOUT,
         }
     }
 
@@ -105,6 +108,11 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
         self.date = Some(date);
     }
 
+    /// From now on, the function's deadline is so far away.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// From now on, events carry these properties, whatever they are.
     pub fn set_properties(&mut self, properties: Value) {
         self.properties = properties;
@@ -122,7 +130,7 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
     #[track_caller]
     pub fn create(&mut self, changes: Value) -> Exchange {
         self.properties = merged(&self.properties, changes);
-        let exchange = self.rig.deliver(&self.create_event());
+        let exchange = self.deliver(&self.create_event());
         self.physical_id = Some(exchange.response.physical_id().to_owned());
         exchange
     }
@@ -131,9 +139,7 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
     #[track_caller]
     pub fn update(&mut self, changes: Value) -> Exchange {
         let wanted = merged(&self.properties, changes);
-        let exchange = self
-            .rig
-            .deliver(&self.update_event(&wanted, &self.properties));
+        let exchange = self.deliver(&self.update_event(&wanted, &self.properties));
         if exchange.response.status() == "SUCCESS" {
             self.properties = wanted;
             self.physical_id = Some(exchange.response.physical_id().to_owned());
@@ -166,9 +172,7 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
     #[track_caller]
     pub fn roll_back(&mut self, changes: Value) -> Exchange {
         let failed = merged(&self.properties, changes);
-        let exchange = self
-            .rig
-            .deliver(&self.update_event(&self.properties, &failed));
+        let exchange = self.deliver(&self.update_event(&self.properties, &failed));
         self.physical_id = Some(exchange.response.physical_id().to_owned());
         exchange
     }
@@ -196,7 +200,12 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
     /// Deletes what it was under another `PhysicalResourceId`.
     #[track_caller]
     pub fn delete_as(&self, physical_id: &str) -> Exchange {
-        self.rig.deliver(&self.delete_event(physical_id))
+        self.deliver(&self.delete_event(physical_id))
+    }
+
+    #[track_caller]
+    fn deliver(&self, event: &Value) -> Exchange {
+        self.rig.deliver_within(self.timeout, event)
     }
 
     /// A Create that was not sent yet.
@@ -213,6 +222,12 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
             "OldResourceProperties": old,
         });
         self.event("update", fields)
+    }
+
+    /// An Update to these properties changed, null taking one off, that was not sent yet.
+    #[track_caller]
+    pub fn change_event(&self, changes: Value) -> Value {
+        self.update_event(&merged(&self.properties, changes), &self.properties)
     }
 
     /// A Delete that was not sent yet.
@@ -238,17 +253,11 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
 
     /// A pre-signed URL as CloudFormation makes it, but for the host: the sink's.
     fn response_url(&self, stack_id: &str, request_id: &str) -> String {
-        let date = self.date.unwrap_or_else(clock::now);
-        let day = format!(
-            "{:04}{:02}{:02}",
-            date.year(),
-            u8::from(date.month()),
-            date.day()
-        );
-        let time = format!("{:02}{:02}{:02}", date.hour(), date.minute(), date.second());
+        let date = amz_date(self.date.unwrap_or_else(clock::now));
+        let (day, _) = date.split_once('T').expect("the time follows the day");
         format!(
             "http://{host}/{BUCKET}/{stack}%7C{logical_id}%7C{request_id}\
-             ?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={day}T{time}Z&X-Amz-SignedHeaders=host&X-Amz-Expires=7200\
+             ?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-SignedHeaders=host&X-Amz-Expires=7200\
              &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F{day}%2Fus-east-1%2Fs3%2Faws4_request\
              &X-Amz-Signature=c37a68f0c7c8d4ef0d25c6e4b21f65aa1bb45b0c1c5a2d0e8e3b7f2ac8b6a1d4",
             host = self.rig.sink.address(),
@@ -257,6 +266,34 @@ impl<'rig, F: Invoke> Resource<'rig, F> {
             logical_id = self.logical_id,
         )
     }
+}
+
+/// A time as a pre-signed URL has it: `20260102T030405Z`.
+fn amz_date(time: OffsetDateTime) -> String {
+    let day =
+        time.year() * 10_000 + i32::from(u8::from(time.month())) * 100 + i32::from(time.day());
+    format!(
+        "{day:08}T{:02}{:02}{:02}Z",
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+}
+
+/// The same event with a URL that was signed then, or that does not tell when.
+#[track_caller]
+pub fn signed_at(event: &Value, time: Option<OffsetDateTime>) -> Value {
+    let url = event["ResponseURL"].as_str().unwrap_or_default();
+    let (path, query) = url.split_once('?').expect("the URL is signed");
+    let fields = query.split('&').filter_map(|field| {
+        if field.starts_with("X-Amz-Date=") {
+            Some(format!("X-Amz-Date={}", amz_date(time?)))
+        } else {
+            Some(field.to_owned())
+        }
+    });
+    let query = fields.collect::<Vec<_>>().join("&");
+    merged(event, json!({ "ResponseURL": format!("{path}?{query}") }))
 }
 
 /// An ARN as CloudFormation gives it to a stack of this name.

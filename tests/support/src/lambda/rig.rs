@@ -1,18 +1,24 @@
 //! One test's world: an account's parameters, the place for responses, and the function between them.
 
+use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Map, Value};
 
-use crate::lambda::rack;
 use crate::lambda::runtime_api::{Function, Settings};
 use crate::lambda::sink::Sink;
 use crate::lambda::ssm::{Call, Ssm};
+use crate::lambda::{clock, rack};
 
 /// The timeout that template.yaml gives the function.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// A timeout for what is to use all of its time, or to leave its claim behind: a lease lasts for as long as its holder
+/// may write, and the next event waits it out.
+pub const SHORT_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// What the function told Lambda about an event: its result, or its error, as it came.
 pub type Outcome = Result<String, String>;
@@ -94,6 +100,63 @@ impl Rig {
     pub fn with(settings: &Settings) -> Self {
         Self::of(|ssm, sink| Function::start(ssm, sink, settings))
     }
+
+    /// Starts further processes of the function.
+    pub fn start_more(&self, count: usize) -> Vec<Function> {
+        let start = |_| Function::start(&self.ssm, &self.sink, &Settings::default());
+        (0..count).map(start).collect()
+    }
+
+    /// Has each function handle an event, all at the same time. Every delivery must be answered once, at its event's own
+    /// URL. Gives the responses, in no order, and how long the slowest took.
+    #[track_caller]
+    pub fn deliver_at_once(
+        &self,
+        functions: &[Function],
+        events: &[Value],
+    ) -> (Vec<Response>, Duration) {
+        let began = clock::instant();
+        thread::scope(|scope| {
+            for (function, event) in functions.iter().zip(events) {
+                scope.spawn(move || {
+                    let outcome = function.invoke(FUNCTION_TIMEOUT, event);
+                    assert!(outcome.is_ok(), "{outcome:?}\n{}", function.log());
+                });
+            }
+        });
+        let took = began.elapsed();
+        let mut targets: Vec<_> = events.iter().map(|event| self.target(event)).collect();
+        let mut responses = Vec::new();
+        targets.sort_unstable();
+        for alike in targets.chunk_by(|one, other| one == other) {
+            let uploads = self.sink.take(alike[0]);
+            assert_eq!(uploads.len(), alike.len(), "responses to one event");
+            responses.extend(uploads.iter().map(|upload| Response::parse(&upload.body)));
+        }
+        assert_eq!(self.sink.targets(), [""; 0], "responses elsewhere");
+        (responses, took)
+    }
+}
+
+/// Runs named cases at the same time, which wait for something most of theirs; gives what came of each, in their order.
+#[track_caller]
+pub fn side_by_side<Case: Send, Found: Send>(
+    cases: Vec<(String, Case)>,
+    check: impl Fn(Case) -> Found + Sync,
+) -> Vec<Found> {
+    let check = &check;
+    thread::scope(|scope| {
+        let threads = cases.into_iter().map(|(name, case)| {
+            let named = thread::Builder::new().name(name);
+            let thread = named.spawn_scoped(scope, move || check(case));
+            thread.expect("there is room for a thread")
+        });
+        let threads: Vec<_> = threads.collect();
+        let found = threads.into_iter().map(ScopedJoinHandle::join);
+        found
+            .map(|found| found.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
 }
 
 impl<F: Invoke> Rig<F> {

@@ -150,6 +150,19 @@ impl Function {
         kib.expect("the kernel tells")
     }
 
+    /// Sends an event, and does not wait for what comes of it; gives the id of the invocation.
+    pub fn send(&self, timeout: Duration, event: &Value) -> String {
+        let request_id = next_request_id();
+        let events = self.events.as_ref().expect("the function was not dropped");
+        let invocation = Invocation {
+            request_id: request_id.clone(),
+            deadline: clock::now() + timeout,
+            event: event.to_string(),
+        };
+        events.send(invocation).expect("the Runtime API is up");
+        request_id
+    }
+
     /// Kills the process, and returns all that it has written to stdout and stderr.
     pub fn stop(mut self) -> String {
         self.end();
@@ -170,14 +183,7 @@ impl Function {
 impl Invoke for Function {
     #[track_caller]
     fn invoke(&self, timeout: Duration, event: &Value) -> Outcome {
-        let request_id = next_request_id();
-        let events = self.events.as_ref().expect("the function was not dropped");
-        let invocation = Invocation {
-            request_id: request_id.clone(),
-            deadline: clock::now() + timeout,
-            event: event.to_string(),
-        };
-        events.send(invocation).expect("the Runtime API is up");
+        let request_id = self.send(timeout, event);
         let reports = self.reports.lock().expect("no other invocation panicked");
         match reports.recv_timeout(timeout + GRACE) {
             Ok(Report::Outcome(id, outcome)) => {
