@@ -2,6 +2,7 @@
 
 mod adoption;
 mod bad_input;
+mod busy;
 mod concurrency;
 mod crash;
 mod creation;
