@@ -7,7 +7,7 @@ use crate::explore::{End, Limits, explore_each};
 use crate::store::MemoryStore;
 
 /// Up to three preemptions; and then only switches where a handler waits, but one handler dies, or one answer is lost,
-/// or the store is too busy for two calls.
+/// or the store is too busy for one call.
 const EACH: [Limits; 4] = [
     Limits {
         preemptions: 3,
@@ -24,7 +24,7 @@ const EACH: [Limits; 4] = [
         ..Limits::ORDER
     },
     Limits {
-        refusals: 2,
+        refusals: 1,
         preemptions: 0,
         ..Limits::ORDER
     },
@@ -109,7 +109,7 @@ fn an_end_that_takes_effect_late_ends_nobody_elses_claim() {
 fn a_delete_without_any_answer_ends_nobody_elses_claim() {
     let limits = Limits {
         losses: 2,
-        preemptions: 1,
+        preemptions: 0,
         ..Limits::ORDER
     };
     let create = from_other_stack(make_event("create"));
