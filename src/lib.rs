@@ -11,6 +11,8 @@
 //!   function::handler       generator or getter, Create, Update or Delete
 //!     cloudformation::properties  parsed, every error naming property, value and expectation
 //!     function::generator   reads the set; while there is something to do: claims, reads again, writes in order
+//!       store::claim          who may write, and until when
+//!       store::patience       what is asked again while SSM has too many calls
 //!       set::decoded          the parameters, as a person reads them      ┐
 //!         pki::instance       and as a daemon does                        │
 //!       plan::assessment      current CA, anchor, retired CAs             │
@@ -39,6 +41,8 @@
 //! - A read that failed is an error, never a missing parameter ([`store`]).
 //! - Only the holder of a rack's claim writes ([`store::claim`]), and only in an order of which every prefix is a set
 //!   that connects everyone ([`plan::publication`]).
+//! - A refusal for too many calls is waited out until the event's time is up, and then left to Lambda's next attempt; on
+//!   its last one CloudFormation is told ([`store::patience`], [`function::lambda`]).
 //! - The next event keeps what this one publishes; that is checked before the first write.
 //! - No layer below imports from one above: `tests/layers.rs`.
 //! - No key, no event and no response URL's query reaches a log, an error or a `Debug` text ([`function::logging`]).

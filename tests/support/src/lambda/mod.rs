@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod clock;
 pub mod cloudformation;
 pub mod http;
+pub mod limits;
 pub mod moto;
 pub mod published;
 pub mod rack;

@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::lambda::http::{Answer, Headers, Reply, Request, Server, post};
-use crate::lambda::{clock, moto};
+use crate::lambda::limits::Limits;
+use crate::lambda::moto;
 
 /// What a standard parameter holds at most.
 pub const MAX_VALUE_CHARACTERS: usize = 4096;
@@ -120,66 +120,6 @@ struct Rule {
     fault: Arc<Fault>,
 }
 
-/// The rates of an account, each of a bucket of its own: DeleteParameters has the rate of PutParameter, but not its
-/// bucket.
-struct Limits {
-    reads: Bucket,
-    puts: Bucket,
-    deletes: Bucket,
-}
-
-impl Limits {
-    fn new(reads_per_second: u32, writes_per_second: u32) -> Self {
-        Self {
-            reads: Bucket::full(reads_per_second),
-            puts: Bucket::full(writes_per_second),
-            deletes: Bucket::full(writes_per_second),
-        }
-    }
-
-    /// Whether this call passes.
-    fn take(&mut self, action: &str) -> bool {
-        let bucket = if Calls::Reads.include(action) {
-            &mut self.reads
-        } else if action.starts_with("Put") {
-            &mut self.puts
-        } else {
-            &mut self.deletes
-        };
-        bucket.take()
-    }
-}
-
-/// A token bucket that holds what comes in within a second.
-struct Bucket {
-    per_second: f64,
-    tokens: f64,
-    counted: Instant,
-}
-
-impl Bucket {
-    fn full(per_second: u32) -> Self {
-        Self {
-            per_second: per_second.into(),
-            tokens: per_second.into(),
-            counted: clock::instant(),
-        }
-    }
-
-    /// Takes a token, if there is one.
-    fn take(&mut self) -> bool {
-        let now = clock::instant();
-        let since = now.duration_since(self.counted).as_secs_f64();
-        self.counted = now;
-        self.tokens = (self.tokens + since * self.per_second).min(self.per_second);
-        let passes = self.tokens >= 1.0;
-        if passes {
-            self.tokens -= 1.0;
-        }
-        passes
-    }
-}
-
 /// Parameters of one account, reached past the proxy: nothing is recorded, and nothing fails.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -252,7 +192,11 @@ impl Ssm {
     /// From now on, lets so many calls a second pass, and as many at once that come after a second without any. A call
     /// that is refused for its rate meets no fault.
     pub fn limit(&self, reads_per_second: u32, writes_per_second: u32) {
-        let limits = Limits::new(reads_per_second, writes_per_second);
+        let limits = Limits::new(&[
+            ("Get", reads_per_second.into()),
+            ("Put", writes_per_second.into()),
+            ("Delete", writes_per_second.into()),
+        ]);
         *self.shared.limits() = Some(limits);
     }
 
