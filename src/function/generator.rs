@@ -24,7 +24,7 @@ use crate::set::parameter::{ParameterType, StoredParameter, StoredSet};
 use crate::set::rack::{Part, Rack};
 use crate::store::claim::{Attempt, ClaimError, Claimant, Lease};
 use crate::store::patience;
-use crate::store::{PUT_LIMIT, ParameterStore, Put, StoreError};
+use crate::store::{ParameterStore, Put, StoreError};
 
 /// What became of a set that was to be kept.
 #[derive(Debug)]
@@ -80,6 +80,16 @@ impl GeneratorError {
             Self::Refused(_) | Self::Publication(_) => false,
         }
     }
+
+    /// Whether something was sent that may take effect yet.
+    fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Interrupted { error, .. } => {
+                matches!(error, StoreError::Unreachable { .. })
+            }
+            Self::Refused(_) | Self::Publication(_) | Self::Claim(_) => false,
+        }
+    }
 }
 
 /// Whether a set is still the one that was read, whoever has claimed it since.
@@ -114,8 +124,14 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
 
     /// Brings the set to what is asked for: Create and Update.
     pub async fn reconcile(&self, spec: &Spec) -> Result<Reconciled, GeneratorError> {
+        let reconciled = self.reconcile_all(spec).await;
+        self.claimant.withdraw().await;
+        reconciled
+    }
+
+    async fn reconcile_all(&self, spec: &Spec) -> Result<Reconciled, GeneratorError> {
         loop {
-            let stored = self.read().await?;
+            let stored = self.claimant.read().await?;
             let assessment = Assessment::of(Found::decode(&stored));
             self.note_ownership(spec, &assessment);
             let now = self.machine.now();
@@ -136,7 +152,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 continue;
             };
             let published = self.publish(spec, stored, &publication, &lease).await;
-            self.claimant.end(lease).await;
+            self.leave(lease, published.as_ref().err()).await;
             if let Some(stored) = published? {
                 let mut reconciled = self.reconciled(plan, &stored, &publication.result);
                 // What is stored now does not tell any more.
@@ -149,8 +165,15 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
 
     /// Removes the set, or takes one owner off it: Delete.
     pub async fn remove(&self, departure: &Departure) -> Result<Removal, GeneratorError> {
+        let removed = self.remove_all(departure).await;
+        self.claimant.withdraw().await;
+        removed
+    }
+
+    async fn remove_all(&self, departure: &Departure) -> Result<Removal, GeneratorError> {
+        let mut is_second = false;
         loop {
-            let stored = self.read().await?;
+            let stored = self.claimant.read().await?;
             let decided = removal(departure, &stored);
             if matches!(decided, Removal::Nothing(_)) {
                 return Ok(decided);
@@ -162,59 +185,53 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             let Some(lease) = self.claim(&stored).await? else {
                 continue;
             };
-            let removed = match &decided {
-                Removal::Nothing(_) => Ok(Some(())),
-                Removal::Everything => match self.delete(&stored, &lease).await {
-                    // The claim went with the rest.
-                    Ok(Some(())) => return Ok(decided),
-                    Ok(None) => continue,
-                    // If it takes effect, the claim goes, and the next one is somebody else's: that is not ended.
-                    Err(error @ StoreError::Unreachable { .. }) => return Err(error.into()),
-                    Err(error) => Err(error),
-                },
-                Removal::Owner(write) => {
-                    let kms_key_id = departure.kms_key_id.as_deref();
-                    self.put(write, kms_key_id, &lease).await
+            let removed = if let Removal::Owner(write) = &decided {
+                let kms_key_id = departure.kms_key_id.as_deref();
+                self.put(write, kms_key_id, &lease).await
+            } else {
+                let delete = async || self.store.delete(self.rack).await;
+                let deleted = self.claimant.write(&lease, delete).await;
+                if let Ok(Some(())) = deleted {
+                    self.claimant.forget();
+                    return Ok(decided);
                 }
+                deleted
             };
+            let removed = removed.map_err(GeneratorError::from);
+            self.leave(lease, removed.as_ref().err()).await;
+            match removed {
+                Ok(Some(())) => return Ok(decided),
+                Ok(None) => {}
+                // Once it has taken effect, or never does, all is decided anew.
+                Err(error) if error.is_unanswered() && !is_second => is_second = true,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends a claim; unless something was written under it that may take effect yet.
+    async fn leave(&self, lease: Lease, error: Option<&GeneratorError>) {
+        if error.is_some_and(GeneratorError::is_unanswered) {
+            self.claimant.unsettle().await;
+        } else {
             self.claimant.end(lease).await;
-            if removed?.is_some() {
-                return Ok(decided);
-            }
         }
-    }
-
-    /// Deletes everything, under a lease; `None` if it has to be decided anew.
-    async fn delete(&self, stored: &StoredSet, lease: &Lease) -> Result<Option<()>, StoreError> {
-        let delete = async || self.store.delete(self.rack).await;
-        match self.claimant.write(lease, delete).await {
-            Err(StoreError::Unreachable { .. }) => {
-                self.machine.pause(PUT_LIMIT).await;
-                // Now it has taken effect, or never does.
-                if is_unchanged(stored, &self.read().await?) {
-                    self.claimant.write(lease, delete).await
-                } else {
-                    Ok(None)
-                }
-            }
-            deleted => deleted,
-        }
-    }
-
-    /// Everything that the rack has.
-    async fn read(&self) -> Result<StoredSet, StoreError> {
-        patience::read(self.store, self.machine, self.rack, Part::ALL).await
     }
 
     /// Becomes the only writer of the set that was read, or gives `None` where all has to be read again.
     async fn claim(&self, read: &StoredSet) -> Result<Option<Lease>, ClaimError> {
         match self.claimant.attempt().await? {
-            Attempt::Won(lease, rest) if is_unchanged(read, &rest) => return Ok(Some(lease)),
-            // Somebody has written since the first read, or it lagged behind writes.
-            Attempt::Won(lease, _) => self.claimant.end(lease).await,
-            Attempt::Lost => {}
+            Attempt::Won(lease, rest) if lease.follows(read) && is_unchanged(read, &rest) => {
+                Ok(Some(lease))
+            }
+            Attempt::Won(lease, _) => {
+                // Somebody has claimed and perhaps written since the first read, or it lagged behind writes.
+                self.claimant.end(lease).await;
+                self.claimant.wait().await?;
+                Ok(None)
+            }
+            Attempt::Lost => Ok(None),
         }
-        Ok(None)
     }
 
     /// Writes what has to be written, under a lease, and gives what is stored then; `None` if it has to be decided anew.

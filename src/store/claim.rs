@@ -1,8 +1,8 @@
 //! One writer at a time: who holds a rack's claim, and for how long.
 //!
 //! PutParameter is no compare-and-swap: a loser's put has landed. But each put makes a version of its own, and SSM keeps
-//! the former ones. So a claim is a parameter of its own, and holds if what it was put over leaves the rack free. Who
-//! puts one over a claim that holds has lost, and has taken nothing away.
+//! the former ones. So a claim is a parameter of its own, whose versions are a log that everybody reads alike: who puts
+//! a claim over one that lasts has lost, and has taken nothing away.
 
 use std::cell::Cell;
 
@@ -23,7 +23,10 @@ pub(crate) const LONGEST_LEASE: Duration = Duration::minutes(2);
 struct Claim {
     /// Who: fresh for every event that is handled, for duplicates of an event share everything else.
     nonce: String,
-    /// When its lease runs out, in milliseconds since 1970.
+    /// When it was put, in milliseconds since 1970.
+    #[serde(default)]
+    at: i64,
+    /// When its lease runs out, likewise.
     until: i64,
     /// Whether its holder put it to end its claim. Only a holder does, and only once, so whatever was claimed before
     /// is over.
@@ -50,6 +53,26 @@ impl Claim {
     }
 }
 
+/// Whose claim holds, given all since one that was ended, the earliest first.
+fn holder(claims: impl IntoIterator<Item = Claim>) -> Option<Claim> {
+    claims
+        .into_iter()
+        .fold(None, |holder: Option<Claim>, claim| {
+            let keeps = |holder: &Claim| {
+                if holder.nonce == claim.nonce {
+                    // It was put before, and came late.
+                    claim.at < holder.at
+                } else {
+                    claim.at < holder.until
+                }
+            };
+            match holder {
+                Some(holder) if keeps(&holder) => Some(holder),
+                _ => Some(claim),
+            }
+        })
+}
+
 /// When the lease of a rack's latest claim runs out or has run out; `None` if it was ended.
 pub fn held_until(stored: &StoredSet) -> Option<OffsetDateTime> {
     let claim = Claim::decode(stored.get(&Part::Claim)?)?;
@@ -66,8 +89,12 @@ pub struct Claimant<'a, S, M> {
     claims: Waits<'a, M>,
     /// The waits while another handler holds the claim.
     looks: Waits<'a, M>,
+    /// Whether a claim that it put, and neither ended nor gave up, is the latest as far as it knows.
+    is_on_top: Cell<bool>,
     /// Until when the claim lasts that its own one was put over, and lost to.
     lost_until: Cell<Option<OffsetDateTime>>,
+    /// Until when a call of its own may take effect that got no answer.
+    unsettled_until: Cell<Option<OffsetDateTime>>,
     /// When the first of the latest puts was sent that got no answer.
     unanswered_since: Cell<Option<OffsetDateTime>>,
 }
@@ -104,12 +131,18 @@ pub enum Attempt {
 #[derive(Debug)]
 pub struct Lease {
     until: OffsetDateTime,
+    version: i64,
 }
 
 impl Lease {
     /// Whether a put that is sent now takes effect within the lease, if it ever does.
-    pub(crate) fn covers_a_put(&self, now: OffsetDateTime) -> bool {
+    fn covers_a_put(&self, now: OffsetDateTime) -> bool {
         now + PUT_LIMIT <= self.until
+    }
+
+    /// Whether nobody else has claimed since this was read, so that nothing was written unless a read lags.
+    pub(crate) fn follows(&self, read: &StoredSet) -> bool {
+        self.version == read.get(&Part::Claim).map_or(0, |claim| claim.version) + 1
     }
 }
 
@@ -123,28 +156,49 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
             nonce: machine.nonce(),
             claims: Waits::new(machine, patience::CLAIMS),
             looks: Waits::new(machine, patience::LOOKS),
+            is_on_top: Cell::new(false),
             lost_until: Cell::new(None),
+            unsettled_until: Cell::new(None),
             unanswered_since: Cell::new(None),
         }
     }
 
-    /// Whether somebody else is writing, or may be.
+    /// Reads everything that the rack has.
+    pub(crate) async fn read(&self) -> Result<StoredSet, StoreError> {
+        let read = patience::read(self.store, self.machine, self.rack, Part::ALL).await?;
+        let is_on_top = self.is_on_top.get() && self.own(&read).is_some();
+        self.is_on_top.set(is_on_top);
+        Ok(read)
+    }
+
+    /// The latest claim, if it is this handler's and was not ended.
+    fn own(&self, read: &StoredSet) -> Option<Claim> {
+        let latest = read.get(&Part::Claim).and_then(Claim::decode)?;
+        Some(latest).filter(|claim| claim.nonce == self.nonce && !claim.ended)
+    }
+
+    /// Whether somebody else is writing or may be, or something may still be written that was sent before.
     pub(crate) fn is_shut_out(&self, read: &StoredSet) -> bool {
         let now = self.machine.now();
-        match read.get(&Part::Claim).and_then(Claim::decode) {
-            Some(claim) if claim.nonce == self.nonce && !claim.ended => {
-                self.lost_until.get().is_some_and(|until| now < until)
-            }
-            claim => claim.is_some_and(|claim| claim.is_live(now)),
+        let lasts = |until: &Cell<Option<_>>| until.get().is_some_and(|until| now < until);
+        if lasts(&self.unsettled_until) {
+            return true;
         }
+        if self.own(read).is_some() {
+            return lasts(&self.lost_until);
+        }
+        let latest = read.get(&Part::Claim).and_then(Claim::decode);
+        latest.is_some_and(|claim| claim.is_live(now))
     }
 
     /// Waits before the rack is read again, for another handler is writing, or reads lag behind writes.
     pub(crate) async fn wait(&self) -> Result<(), ClaimError> {
-        tracing::info!(
-            rack = self.rack.name(),
-            "waiting before this rack's parameters are read again, for they are being written"
-        );
+        if self.looks.is_first() {
+            tracing::info!(
+                rack = self.rack.name(),
+                "waiting before this rack's parameters are read again, for they are being written"
+            );
+        }
         Ok(self.looks.wait().await?)
     }
 
@@ -153,24 +207,32 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
         let now = self.machine.now();
         // What is sent at the very end of this handler's time may take effect after it.
         let lease = LONGEST_LEASE.min(self.machine.time_left() + PUT_LIMIT);
-        let lease = Lease { until: now + lease };
-        let answer = self.put(lease.until, false).await;
+        let until = now + lease;
+        let claim = self.claim(until, false);
+        self.lost_until.set(None);
+        let answer = self.put(&claim).await;
         let first = self.unanswered_since.take().unwrap_or(now);
         match answer {
-            Ok(version) => match self.verdict(version).await {
-                Ok(Some(rest)) => return Ok(Attempt::Won(lease, rest)),
-                Ok(None) => self.wait().await?,
-                Err(error) => {
-                    self.give_up(self.machine.now()).await;
-                    return Err(error.into());
+            Ok(version) => {
+                self.is_on_top.set(true);
+                if let Some(rest) = self.verdict(claim, version).await? {
+                    self.claims.reset();
+                    self.looks.reset();
+                    return Ok(Attempt::Won(Lease { until, version }, rest));
                 }
-            },
+                self.wait().await?;
+            }
             // All is read again before the next put, for others come to their end meanwhile.
             Err(error @ StoreError::Throttled { .. }) => self.claims.wait_out(error).await?,
             // Whether it was put, the next read tells.
-            Err(StoreError::Unreachable { .. }) if self.machine.now() < first + PUT_LIMIT => {
+            Err(error @ StoreError::Unreachable { .. }) => {
+                self.is_on_top.set(true);
+                if self.machine.now() >= first + PUT_LIMIT {
+                    return Err(error.into());
+                }
+                tracing::info!(%error, "reading again, which tells");
                 self.unanswered_since.set(Some(first));
-                self.wait().await?;
+                self.looks.wait().await.map_err(|OutOfTime| error)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -178,10 +240,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
     }
 
     /// Whether a claim holds that was put as this version, and the rest of the set as it is now if it does.
-    ///
-    /// The claims beneath it tell, the latest first. One that was ended leaves the rack free, and one that lasts does
-    /// not; one that ran out, or that its own handler has replaced, does not tell what it was put over.
-    async fn verdict(&self, version: i64) -> Result<Option<StoredSet>, StoreError> {
+    async fn verdict(&self, claim: Claim, version: i64) -> Result<Option<StoredSet>, StoreError> {
         let mut beneath = version - 1;
         let rest = Part::ALL.into_iter().filter(|part| *part != Part::Claim);
         let selectors = rest
@@ -189,35 +248,41 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
             .chain((beneath > 0).then_some(former_claim(beneath)));
         let mut rest = patience::read(self.store, self.machine, self.rack, selectors).await?;
         let mut former = rest.remove(&Part::Claim);
-        let mut replaced = vec![self.nonce.clone()];
-        while beneath > 0 {
-            // Where reads lag behind writes, nobody can tell yet.
-            let Some(parameter) = former else {
-                return Ok(None);
-            };
-            if let Some(claim) = Claim::decode(&parameter) {
-                if claim.ended {
-                    break;
-                }
-                if !replaced.contains(&claim.nonce) {
-                    if claim.is_live(self.machine.now()) {
-                        self.lost_until.set(claim.until());
-                        return Ok(None);
-                    }
-                    replaced.push(claim.nonce);
-                }
-            }
-            beneath -= 1;
-            let selector = (beneath > 0).then_some(former_claim(beneath));
-            former = match selector {
-                Some(selector) => {
-                    let found = patience::read(self.store, self.machine, self.rack, [selector]);
-                    found.await?.remove(&Part::Claim)
-                }
-                None => None,
-            };
+        if beneath > 0 && former.is_none() {
+            // Reads lag behind writes, so nobody can tell yet.
+            return Ok(None);
         }
-        Ok(Some(rest))
+        let mut claims = vec![claim.clone()];
+        while let Some(parameter) = former {
+            // What nobody here wrote claims nothing.
+            let claim = Claim::decode(&parameter);
+            if claim.as_ref().is_some_and(|claim| claim.ended) {
+                break;
+            }
+            claims.extend(claim);
+            beneath -= 1;
+            // What no store has any more has run out long ago.
+            former = self.former(beneath).await?;
+        }
+        let holder = holder(claims.iter().rev().cloned());
+        if let Some(holder) = holder.filter(|holder| holder.nonce != self.nonce) {
+            self.lost_until.set(holder.until());
+            return Ok(None);
+        }
+        // If all was deleted between two of these reads, the claim went, too.
+        let is_still_there = claims.len() == 1
+            || self.former(version).await?.as_ref().and_then(Claim::decode) == Some(claim);
+        Ok(is_still_there.then_some(rest))
+    }
+
+    /// The claim that was put as this version, if there is one.
+    async fn former(&self, version: i64) -> Result<Option<StoredParameter>, StoreError> {
+        if version < 1 {
+            return Ok(None);
+        }
+        let selector = [former_claim(version)];
+        let mut found = patience::read(self.store, self.machine, self.rack, selector).await?;
+        Ok(found.remove(&Part::Claim))
     }
 
     /// Makes a call that writes under a lease, however busy the store is; `None` once the lease has run out.
@@ -230,7 +295,7 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
             if lease.covers_a_put(self.machine.now()) {
                 return call().await.map(Some);
             }
-            tracing::warn!(rack = self.rack.name(), "the lease ran out; starting again");
+            tracing::warn!(rack = self.rack.name(), "the lease ran out");
             Ok(None)
         })
         .await
@@ -238,26 +303,38 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
 
     /// Ends a claim, so that nobody has to wait for its lease to run out. That this fails is no error, for it runs out.
     pub(crate) async fn end(&self, lease: Lease) {
-        let sent = Cell::new(self.machine.now());
-        let end = async || {
-            sent.set(self.machine.now());
-            self.put(sent.get(), true).await
-        };
-        let ended = self.write(&lease, end).await;
-        let over = sent.get() + PUT_LIMIT;
-        match ended {
-            Ok(_) => {}
-            // It may take effect yet, and a second one would then end somebody else's claim.
-            Err(StoreError::Unreachable { .. }) if self.machine.now() < over => {
-                self.give_up(over).await;
-            }
+        let end = async || self.put(&self.claim(self.machine.now(), true)).await;
+        match self.write(&lease, end).await {
+            Ok(_) => self.is_on_top.set(false),
+            // It may take effect yet, and a second one could then end somebody else's claim, or the next of its own.
+            Err(StoreError::Unreachable { .. }) => self.unsettle().await,
             Err(error) => self.note_unended(&error),
         }
     }
 
-    /// Shortens what this handler has claimed, whether it holds it or not: nothing of it takes effect after that.
+    /// Keeps a claim for as long as a call that got no answer may take effect, and gives the rest up.
+    pub(crate) async fn unsettle(&self) {
+        let until = self.machine.now() + PUT_LIMIT;
+        self.unsettled_until.set(Some(until));
+        self.give_up(until).await;
+    }
+
+    /// Notes that everything was deleted, the claim with it.
+    pub(crate) fn forget(&self) {
+        self.is_on_top.set(false);
+    }
+
+    /// Takes away what keeps others out although this handler does not write: a claim that lost, or that may have.
+    pub(crate) async fn withdraw(&self) {
+        if self.is_on_top.get() {
+            self.give_up(self.machine.now()).await;
+        }
+    }
+
+    /// Shortens what this handler has claimed, whether it holds it or not.
     async fn give_up(&self, until: OffsetDateTime) {
-        if let Err(error) = self.put(until, false).await {
+        self.is_on_top.set(false);
+        if let Err(error) = self.put(&self.claim(until, false)).await {
             self.note_unended(&error);
         }
     }
@@ -266,13 +343,17 @@ impl<'a, S: ParameterStore, M: Machine> Claimant<'a, S, M> {
         tracing::warn!(rack = self.rack.name(), %error, "the claim was not ended, and runs out");
     }
 
-    /// Sent once: where its answer is lost, it must not take effect again when others rely on what came of it.
-    async fn put(&self, until: OffsetDateTime, ended: bool) -> Result<i64, StoreError> {
-        let claim = Claim {
+    fn claim(&self, until: OffsetDateTime, ended: bool) -> Claim {
+        Claim {
             nonce: self.nonce.clone(),
+            at: milliseconds(self.machine.now()),
             until: milliseconds(until),
             ended,
-        };
+        }
+    }
+
+    /// Sent once: where its answer is lost, it must not take effect again when others rely on what came of it.
+    async fn put(&self, claim: &Claim) -> Result<i64, StoreError> {
         let put = Put {
             part: Part::Claim,
             value: &claim.encode(),
@@ -294,4 +375,68 @@ fn former_claim(version: i64) -> Selector {
 
 fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).expect("years up to 9999 fit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A claim by its nonce, when it was put and until when it lasts.
+    type Put = (&'static str, i64, i64);
+
+    #[test]
+    fn the_holder_follows_from_the_order_of_the_claims_and_from_their_times() {
+        let cases: [(&str, &[Put], Option<Put>); 9] = [
+            ("nobody claims", &[], None),
+            ("one claims", &[("A", 0, 9)], Some(("A", 0, 9))),
+            (
+                "put while it lasts",
+                &[("A", 0, 9), ("B", 8, 17)],
+                Some(("A", 0, 9)),
+            ),
+            (
+                "put when it is over",
+                &[("A", 0, 9), ("B", 9, 18)],
+                Some(("B", 9, 18)),
+            ),
+            (
+                "void, although it lasts longer",
+                &[("A", 0, 9), ("B", 1, 5), ("C", 6, 15)],
+                Some(("A", 0, 9)),
+            ),
+            (
+                "void, and in nobody's way",
+                &[("A", 0, 9), ("B", 1, 99), ("C", 9, 18)],
+                Some(("C", 9, 18)),
+            ),
+            (
+                "given up",
+                &[("A", 0, 9), ("B", 1, 10), ("A", 2, 4), ("C", 4, 13)],
+                Some(("C", 4, 13)),
+            ),
+            (
+                "claimed again",
+                &[("A", 0, 9), ("B", 1, 10), ("A", 9, 18)],
+                Some(("A", 9, 18)),
+            ),
+            (
+                "one's own that comes late",
+                &[("A", 2, 11), ("A", 0, 9), ("B", 9, 18)],
+                Some(("A", 2, 11)),
+            ),
+        ];
+        for (name, claims, expected) in cases {
+            let claims = claims.iter().map(|(nonce, at, until)| Claim {
+                nonce: (*nonce).to_owned(),
+                at: *at,
+                until: *until,
+                ended: false,
+            });
+            let holder = holder(claims);
+            let holder = holder
+                .as_ref()
+                .map(|held| (held.nonce.as_str(), held.at, held.until));
+            assert_eq!(holder, expected, "{name}");
+        }
+    }
 }

@@ -20,8 +20,8 @@ const FOLDER_MODE: u32 = 0o700;
 /// Permissions of its files: read and written by the owner alone.
 const FILE_MODE: u32 = 0o600;
 
-/// How many former versions are kept, as by SSM.
-const MAX_FORMER: usize = 100;
+/// How many former versions are kept: with the latest, a hundred, as by SSM.
+const MAX_FORMER: usize = 99;
 
 /// What a file holds.
 #[derive(Debug, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ pub(crate) const CLAIMS: Patience = Patience::new(500, 30_000);
 /// Between writes under a lease, while others wait for their end.
 pub(crate) const WRITES: Patience = Patience::new(100, 500);
 /// Between two looks at a claim that another handler holds.
-pub(crate) const LOOKS: Patience = Patience::new(250, 2_000);
+pub(crate) const LOOKS: Patience = Patience::new(250, 1_000);
 
 impl Patience {
     const fn new(first: i64, last: i64) -> Self {
@@ -61,18 +61,28 @@ impl<'a, M: Machine> Waits<'a, M> {
         }
     }
 
+    /// Whether there was no wait yet, or none since the last one that was not in vain.
+    pub(crate) fn is_first(&self) -> bool {
+        self.ceiling.get() == self.patience.first
+    }
+
+    /// Begins anew with short waits.
+    pub(crate) fn reset(&self) {
+        self.ceiling.set(self.patience.first);
+    }
+
     /// Waits after a refusal for too many calls, which is the error only once time is up.
     pub(crate) async fn wait_out(&self, refusal: StoreError) -> Result<(), StoreError> {
-        if self.ceiling.get() == self.patience.first {
+        if self.is_first() {
             tracing::info!(%refusal, "waiting, and asking again");
         }
         self.wait().await.map_err(|OutOfTime| refusal)
     }
 
-    /// Waits for no longer than there is time.
+    /// Waits, but leaves time for what comes then.
     pub(crate) async fn wait(&self) -> Result<(), OutOfTime> {
-        let left = self.machine.time_left();
-        if left < self.patience.first {
+        let left = self.machine.time_left() - self.patience.first;
+        if left < Duration::ZERO {
             return Err(OutOfTime);
         }
         let ceiling = self.ceiling.get();

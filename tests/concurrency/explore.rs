@@ -552,6 +552,10 @@ impl<'a> Explorer<'a> {
         }
         if let Some(until) = thing.claims_until() {
             state.actors[actor].lease = until;
+            let writer = state.writer.as_mut();
+            if let Some(writer) = writer.filter(|writer| writer.actor == actor) {
+                writer.lease = until;
+            }
         }
         if thing.leaves() {
             state.actors[actor].lease = 0;
