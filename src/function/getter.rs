@@ -29,8 +29,8 @@ pub enum GetterError {
         /// Its name.
         parameter: String,
     },
-    /// The generator is writing, and there is no time left to wait for it.
-    #[error("the certificate and the key of this rack do not match yet: {0}")]
+    /// The generator may be writing, and there is no time left to wait for it.
+    #[error("the certificate and the key of this rack do not match yet; {0}")]
     OutOfTime(ClaimError),
     /// Certificate and key are of different pairs.
     #[error(
@@ -87,10 +87,12 @@ pub async fn get<S: ParameterStore, M: Machine>(
         if is_held {
             patient_until = now + PATIENCE;
         }
-        match waits.wait().await {
-            Err(error) if is_held => return Err(GetterError::OutOfTime(error.into())),
-            Ok(()) if now < patient_until => {}
-            _ => return Err(GetterError::Mismatch),
+        if now >= patient_until {
+            return Err(GetterError::Mismatch);
         }
+        waits
+            .wait()
+            .await
+            .map_err(|error| GetterError::OutOfTime(error.into()))?;
     }
 }

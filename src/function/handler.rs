@@ -92,25 +92,25 @@ impl Failure {
     fn of(error: &impl ToString) -> Self {
         Self::Reason(error.to_string())
     }
+
+    fn unless_out_of_time(error: &impl ToString, is_out_of_time: bool) -> Self {
+        if is_out_of_time {
+            Self::OutOfTime(error.to_string())
+        } else {
+            Self::of(error)
+        }
+    }
 }
 
 impl From<GetterError> for Failure {
     fn from(error: GetterError) -> Self {
-        if error.is_out_of_time() {
-            Self::OutOfTime(error.to_string())
-        } else {
-            Self::of(&error)
-        }
+        Self::unless_out_of_time(&error, error.is_out_of_time())
     }
 }
 
 impl From<GeneratorError> for Failure {
     fn from(error: GeneratorError) -> Self {
-        if error.is_out_of_time() {
-            Self::OutOfTime(error.to_string())
-        } else {
-            Self::of(&error)
-        }
+        Self::unless_out_of_time(&error, error.is_out_of_time())
     }
 }
 

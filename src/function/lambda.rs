@@ -1,4 +1,5 @@
-//! The Lambda function: one response for every event that can be answered, before the deadline, whatever happens.
+//! The Lambda function: one response for every event that can be answered, before the deadline, whatever happens; but
+//! none yet where time runs out and Lambda tries the event again.
 
 use std::env;
 use std::panic::AssertUnwindSafe;
@@ -48,7 +49,7 @@ pub enum InvocationError {
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
     /// Nothing was answered, for time ran out before what was to be done could be done.
-    #[error("{0}; no answer was sent, and Lambda will retry the event")]
+    #[error("{0}; no answer was sent, for Lambda tries an event that CloudFormation sent again")]
     NotAnswered(String),
 }
 
@@ -214,7 +215,7 @@ impl Deadlines {
             .is_some_and(|sent| now - sent >= age_of_last)
         {
             return Ok(format!(
-                "{reason}; it was Lambda's last attempt, so update the stack again"
+                "{reason}; it was Lambda's last attempt at the event, so try again later"
             ));
         }
         let error = InvocationError::NotAnswered(reason);

@@ -29,7 +29,7 @@ use crate::store::{PUT_LIMIT, ParameterStore, Put, Selector, StoreAction, StoreE
 
 /// How long one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a read or a delete may take, its retries included.
+/// How long a read may take, its retries included.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a call is tried at most.
 const MAX_TRIES: u32 = 8;
@@ -193,16 +193,9 @@ fn within_put_limit() -> aws_sdk_ssm::config::Builder {
     aws_sdk_ssm::config::Builder::new().timeout_config(timeouts)
 }
 
-/// The same, for a call that must not take effect twice: it has one try, which may take all the time.
+/// The same, for a call that must not take effect twice: it has one try.
 fn once() -> aws_sdk_ssm::config::Builder {
-    let limit = PUT_LIMIT.unsigned_abs();
-    let timeouts = TimeoutConfig::builder()
-        .operation_timeout(limit)
-        .operation_attempt_timeout(limit)
-        .build();
-    aws_sdk_ssm::config::Builder::new()
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::disabled().with_reconnect_mode(RECONNECT_MODE))
+    within_put_limit().retry_config(RetryConfig::disabled().with_reconnect_mode(RECONNECT_MODE))
 }
 
 /// Keeps the SDK from trying again what SSM has too many calls for: [`crate::store::patience`] does that.
@@ -275,7 +268,7 @@ where
         code if status.is_some_and(|status| status >= 500) => StoreError::Unreachable {
             action,
             parameter,
-            message: format!("{code}: {message}"),
+            message: format!("only a server's error, {code}: {message}"),
         },
         _ => StoreError::Refused {
             action,

@@ -173,7 +173,7 @@ const THREE: &[Attempt] = &[
 /// Attempts that cannot be known to be the last: one that began late although there are others to come, and one at an
 /// event that does not tell when it was sent.
 const NEVER_LAST: &[Attempt] = &[
-    (Some(Duration::from_secs(8 + 8 + 110)), false),
+    (Some(Duration::from_secs(8 + 8 + 90)), false),
     (None, false),
 ];
 

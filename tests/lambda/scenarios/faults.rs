@@ -23,7 +23,7 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
     /// How to make the fault, and the calls that it can strike.
     type Case = (fn() -> Fault, &'static [Calls]);
     const ANY: &[Calls] = &[Calls::Reads, Calls::Writes];
-    let faults: [(&str, Case); 6] = [
+    let faults: [(&str, Case); 7] = [
         ("ThrottlingException", (|| Fault::THROTTLED, ANY)),
         (
             "TooManyUpdates",
@@ -33,6 +33,7 @@ fn a_fault_that_passes_is_tried_again_whichever_call_it_strikes() {
         ("503", (|| Fault::Refuse(503, "ServiceUnavailable"), ANY)),
         ("connection reset", (|| Fault::Reset, ANY)),
         ("answer lost", (|| Fault::LoseAnswer, ANY)),
+        ("no answer", (|| Fault::Hang, ANY)),
     ];
     let mut cases = Vec::new();
     for (name, (fault, struck)) in faults {
