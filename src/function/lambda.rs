@@ -49,7 +49,7 @@ pub enum InvocationError {
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
     /// Nothing was answered, for time ran out before what was to be done could be done.
-    #[error("{0}; no answer was sent, for Lambda tries an event that CloudFormation sent again")]
+    #[error("{0}; no answer was sent, for Lambda will try CloudFormation's event again")]
     NotAnswered(String),
 }
 
