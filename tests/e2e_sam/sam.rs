@@ -1,13 +1,14 @@
-//! The sam command line: what it builds, and how it is called.
+//! What sam builds, and how it is called.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
+pub use docker_tls_testing::engine::sam::command;
+use docker_tls_testing::engine::sam::sam as call;
 use tempfile::TempDir;
 
-use crate::built;
 use crate::container_engine::ENGINE;
 use crate::isolation;
 use crate::moto;
@@ -15,8 +16,6 @@ use crate::process::check;
 
 /// The function's logical id in template.yaml.
 pub const FUNCTION: &str = "DockerTLSCertFunction";
-
-const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What `sam build` made.
 pub static BUILT: LazyLock<Built> = LazyLock::new(Built::build);
@@ -51,16 +50,9 @@ impl Built {
     }
 }
 
-/// A call of sam in the project, which can neither reach AWS nor tell anyone that it was called.
+/// A call of sam that can reach no AWS.
 pub fn sam(subcommand: &str) -> Command {
-    let mut command = command("sam");
-    command.current_dir(PROJECT).args(subcommand.split(' '));
-    command.envs([
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("SAM_CLI_TELEMETRY", "0"),
-    ]);
+    let mut command = call(subcommand);
     // It asks whose account it runs in.
     command.env(
         "AWS_ENDPOINT_URL_STS",
@@ -68,9 +60,4 @@ pub fn sam(subcommand: &str) -> Command {
     );
     command.env("DOCKER_HOST", ENGINE.host());
     command
-}
-
-/// One of the programs that `make tools` installs.
-pub fn command(name: &str) -> Command {
-    Command::new(built::target_folder().join("venv/bin").join(name))
 }

@@ -4,7 +4,6 @@
 //! The same walks in every run, so that a change is what makes a test fail. For others, or for more:
 //! `WALK_SEED=2 WALK_STEPS=100000 cargo test --test walk`.
 
-mod dice;
 mod fleet;
 mod foreign;
 mod reading;
@@ -21,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use docker_tls_testing::table;
+use docker_tls_testing::{dice, table};
 
 use crate::dice::Dice;
 use crate::foreign::Client;

@@ -26,6 +26,7 @@ pub mod by_hand;
 pub mod case_files;
 pub mod cases;
 pub mod damage;
+pub mod dice;
 pub mod engine;
 pub mod event;
 pub mod fixtures;

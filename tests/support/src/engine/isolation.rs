@@ -1,8 +1,9 @@
 //! Where these tests run: in namespaces that `tests/e2e/isolated` makes, whose network and ports nobody shares.
 
-use std::env;
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::{env, fs};
 
 use tempfile::TempDir;
 
@@ -12,11 +13,25 @@ const FIRST_PORT: u16 = 20_000;
 /// A fresh folder, in memory.
 #[track_caller]
 pub fn make_folder() -> TempDir {
+    check_isolated();
+    TempDir::new().expect("memory for a folder")
+}
+
+/// From now on, these names are the loopback device's.
+#[track_caller]
+pub fn name_loopback(names: &[&str]) {
+    check_isolated();
+    let mut hosts = fs::read_to_string("/etc/hosts").expect("the namespace has a file of hosts");
+    writeln!(hosts, "{} {}", Ipv4Addr::LOCALHOST, names.join(" ")).expect("a String takes all");
+    fs::write("/etc/hosts", hosts).expect("the file is the namespace's own");
+}
+
+#[track_caller]
+fn check_isolated() {
     assert!(
         env::var_os("ISOLATED").is_some(),
         "this starts daemons and makes bridges: run it by `make e2e`"
     );
-    TempDir::new().expect("memory for a folder")
 }
 
 /// A loopback address that nobody listens at: the namespace is this process's, and every number is given out once.

@@ -7,7 +7,7 @@ use docker_tls_certgen::set::rack::Part;
 
 use crate::damage::Damage;
 use crate::fixtures::Deployed;
-use crate::lambda::ssm::{Ssm, Stored};
+use crate::lambda::ssm::{Store, Stored};
 
 /// The four values in the order in which they are written.
 pub const AS_WRITTEN: [Part; 4] = [Part::CaKey, Part::CaCert, Part::Key, Part::Cert];
@@ -77,16 +77,16 @@ pub struct Set(BTreeMap<Part, Stored>);
 
 impl Set {
     /// Reads a rack's four values.
-    pub fn read(ssm: &Ssm, rack: &str) -> Self {
-        let mut stored = ssm.read_all(&Part::PUBLISHED.map(|part| name(part, rack)));
+    pub fn read(store: &Store, rack: &str) -> Self {
+        let mut stored = store.read_all(&Part::PUBLISHED.map(|part| name(part, rack)));
         let read = |part: Part| Some((part, stored.remove(&name(part, rack))?));
         Self(Part::PUBLISHED.into_iter().filter_map(read).collect())
     }
 
     /// Creates or overwrites a rack's four values by hand.
-    pub fn write(&self, ssm: &Ssm, rack: &str) {
+    pub fn write(&self, store: &Store, rack: &str) {
         for (part, stored) in &self.0 {
-            ssm.write(&name(*part, rack), &stored.kind, &stored.value);
+            store.write(&name(*part, rack), &stored.kind, &stored.value);
         }
     }
 
@@ -118,12 +118,12 @@ impl Set {
 impl Deployed {
     /// Puts the set into a store, as the deployed handler left it, and reads it back.
     #[track_caller]
-    pub fn install(&self, ssm: &Ssm) -> Set {
+    pub fn install(&self, store: &Store) -> Set {
         for parameter in &self.parameters {
-            ssm.write(&parameter.name, &parameter.kind, &parameter.value);
+            store.write(&parameter.name, &parameter.kind, &parameter.value);
         }
-        assert!(ssm.read(&version_track(&self.rack)).is_some());
-        let set = Set::read(ssm, &self.rack);
+        assert!(store.read(&version_track(&self.rack)).is_some());
+        let set = Set::read(store, &self.rack);
         assert_eq!(set.parts(), Part::PUBLISHED);
         set
     }
@@ -131,11 +131,11 @@ impl Deployed {
 
 /// Damages one value of a rack; `other` is a set of the same kind.
 #[track_caller]
-pub fn strike(damage: Damage, ssm: &Ssm, rack: &str, part: Part, other: &Set) {
+pub fn strike(damage: Damage, store: &Store, rack: &str, part: Part, other: &Set) {
     let name = name(part, rack);
-    let stored = ssm.read(&name).expect("only what exists can be damaged");
+    let stored = store.read(&name).expect("only what exists can be damaged");
     match damage.damaged(&stored.value, other.value(part)) {
-        Some(value) => ssm.write(&name, &stored.kind, &value),
-        None => ssm.remove(&name),
+        Some(value) => store.write(&name, &stored.kind, &value),
+        None => store.remove(&name),
     }
 }

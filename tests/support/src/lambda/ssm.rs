@@ -120,10 +120,21 @@ struct Rule {
     fault: Arc<Fault>,
 }
 
-/// Parameters of one account, reached past the proxy: nothing is recorded, and nothing fails.
-#[derive(Clone, Debug)]
+/// What carries calls out.
+pub trait Service: Send + Sync {
+    /// Its answer to the call of an action.
+    fn call(&self, action: &str, request: &Value) -> Answer;
+}
+
+/// Parameters of one account, reached past any proxy: nothing is recorded, and nothing fails.
+#[derive(Clone)]
 pub struct Store {
-    account: String,
+    service: Arc<dyn Service>,
+}
+
+/// An account in moto.
+struct Account {
+    id: String,
     moto: SocketAddr,
 }
 
@@ -147,10 +158,10 @@ impl Ssm {
     pub fn start() -> Self {
         static ACCOUNT: AtomicU64 = AtomicU64::new(FIRST_ACCOUNT);
         let shared = Arc::new(Shared {
-            store: Store {
-                account: ACCOUNT.fetch_add(1, Ordering::Relaxed).to_string(),
+            store: Store::of(Account {
+                id: ACCOUNT.fetch_add(1, Ordering::Relaxed).to_string(),
                 moto: moto::address(),
-            },
+            }),
             calls: Mutex::default(),
             rules: Mutex::default(),
             limits: Mutex::default(),
@@ -291,7 +302,9 @@ impl Shared {
         let answer = self
             .store
             .refused_by_aws(&action, &request)
-            .unwrap_or_else(|| with_selectors(&request, self.store.forward(&action, &request)));
+            .unwrap_or_else(|| {
+                with_selectors(&request, self.store.service.call(&action, &request))
+            });
         self.record(action, request, answer.status == 200);
         answer
     }
@@ -306,6 +319,13 @@ impl Shared {
 }
 
 impl Store {
+    /// The parameters that a service keeps.
+    pub fn of(service: impl Service + 'static) -> Self {
+        Self {
+            service: Arc::new(service),
+        }
+    }
+
     /// A parameter as it stands, decrypted.
     pub fn read(&self, name: &str) -> Option<Stored> {
         self.read_all(&[name.to_owned()]).remove(name)
@@ -392,14 +412,15 @@ impl Store {
 
     #[track_caller]
     fn call(&self, action: &str, request: &Value) -> Value {
-        let answer = self.forward(action, request);
+        let answer = self.service.call(action, request);
         let text = String::from_utf8_lossy(&answer.body);
-        assert_eq!(answer.status, 200, "moto on {action}: {text}");
-        serde_json::from_str(&text).expect("moto answers JSON")
+        assert_eq!(answer.status, 200, "SSM on {action}: {text}");
+        serde_json::from_str(&text).expect("SSM answers JSON")
     }
+}
 
-    /// Has moto carry out a call.
-    fn forward(&self, action: &str, request: &Value) -> Answer {
+impl Service for Account {
+    fn call(&self, action: &str, request: &Value) -> Answer {
         // Moto tells services apart by the signature's scope, which it does not check further.
         let scope = "Credential=test/20260101/us-east-1/ssm/aws4_request";
         let headers = Headers::default()
@@ -409,7 +430,7 @@ impl Store {
             )
             .with("Content-Type", "application/x-amz-json-1.1")
             .with("X-Amz-Target", format!("AmazonSSM.{action}"))
-            .with("X-Moto-Account-Id", &self.account);
+            .with("X-Moto-Account-Id", &self.id);
         let answer =
             post(self.moto, &headers, request.to_string().as_bytes()).expect("moto answers");
         Answer {
