@@ -230,7 +230,7 @@ tools: packages $(VENV)/requirements.txt
 $(VENV)/requirements.txt: tests/requirements.txt | packages
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
 	cp $< $@
 
 .PHONY: packages
