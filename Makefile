@@ -1,6 +1,6 @@
 # make quick   formatting, lints and the fast tests, to run while editing
 # make test    everything that must be green: fetches what it needs, into target/ or by apt
-# make e2e     of that, the part with Docker Engines, other TLS stacks, sam and its containers
+# make e2e     of that, the part with Docker Engines, other TLS stacks, an engine of CloudFormation, sam and its containers
 # make other-days   the tests that need neither root nor containers again, with the clock on other days
 # make fuzz    arbitrary events and stored values, for FUZZ_SECONDS each
 # make build   the deployable target/lambda/bootstrap.zip
@@ -20,6 +20,8 @@ export SAM_CLI_TELEMETRY := 0
 
 BOOTSTRAP := target/lambda/bootstrap/bootstrap
 VENV := target/venv
+# Of the engine of CloudFormation, whose requirements clash with the others.
+ENGINE := target/cloudformation
 # Installed under its version, so that another one is another file.
 CARGO_DENY := target/tools/cargo-deny-0.20.2
 # Amazon Linux 2023's glibc, which a bootstrap for provided.al2023 must do with.
@@ -85,14 +87,20 @@ faketime-packages: packages
 # In namespaces of their own, so that nothing that they start outlives them.
 E2E := RUST_TEST_THREADS=2 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(CURDIR)/tests/e2e/isolated' cargo test --locked --test
 
-.PHONY: e2e e2e-docker e2e-tls e2e-sam
-e2e: e2e-docker e2e-tls e2e-sam
+.PHONY: e2e e2e-docker e2e-tls e2e-cloudformation e2e-sam
+e2e: e2e-docker e2e-tls e2e-cloudformation e2e-sam
 
 e2e-docker: e2e-packages
 	$(E2E) e2e -- docker::
 
 e2e-tls: e2e-packages
 	$(E2E) e2e -- tls::
+
+e2e-cloudformation: e2e-packages tools $(ENGINE)/requirements.txt
+	if (( EUID == 0 )); then
+		$(MAKE) build
+	fi
+	$(E2E) e2e_cloudformation
 
 e2e-sam: e2e-packages tools
 	if (( EUID == 0 )); then
@@ -157,7 +165,7 @@ fmt:
 .PHONY: clippy
 clippy: packages
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked --test e2e --test e2e_sam -- -D warnings
+	cargo clippy --locked --test e2e --test e2e_cloudformation --test e2e_sam -- -D warnings
 
 .PHONY: lint-template
 lint-template: tools
@@ -227,10 +235,12 @@ build-DockerTLSCertFunction: check-bootstrap
 .PHONY: tools
 tools: packages $(VENV)/requirements.txt
 
-$(VENV)/requirements.txt: tests/requirements.txt | packages
-	rm -rf $(VENV)
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
+$(VENV)/requirements.txt: tests/requirements.txt
+$(ENGINE)/requirements.txt: tests/e2e_cloudformation/requirements.txt
+$(VENV)/requirements.txt $(ENGINE)/requirements.txt: | packages
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
 	cp $< $@
 
 .PHONY: packages

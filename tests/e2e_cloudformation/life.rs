@@ -1,0 +1,163 @@
+//! A rack's whole life in one stack of ours.
+
+use docker_tls_certgen::set::rack::Part;
+
+use crate::certificates::{certificates, check_strict, fingerprint};
+use crate::published::Published;
+use crate::rack;
+use crate::stack::Stack;
+use crate::story::Story;
+use crate::template::{Order, Template};
+
+const CREATED: [&str; 2] = [
+    "Create DockerTLSCertGenerate SUCCESS",
+    "Create DockerTLSCert SUCCESS",
+];
+/// Where the generator's properties change, and the getter's with them.
+const UPDATED: [&str; 2] = [
+    "Update DockerTLSCertGenerate SUCCESS",
+    "Update DockerTLSCert SUCCESS",
+];
+/// Where the generator fails: an Update back follows.
+const ROLLED_BACK: [&str; 2] = [
+    "Update DockerTLSCertGenerate FAILED",
+    "Update DockerTLSCertGenerate SUCCESS",
+];
+/// The other way round than they were created.
+const DELETED: [&str; 2] = [
+    "Delete DockerTLSCert SUCCESS",
+    "Delete DockerTLSCertGenerate SUCCESS",
+];
+
+#[test]
+fn a_rack_is_created_kept_rotated_closed_and_deleted() {
+    let rack = "life";
+    let story = Story::begin("a rack's life");
+    let mut stack = Stack::ours(&story, rack);
+    stack
+        .create("create", &[("Rack", rack)])
+        .ends("CREATE_COMPLETE")
+        .exchanges(&CREATED);
+    let first = story.set(rack);
+    check_strict(&first);
+    let created = stack.outputs();
+    for part in Part::PUBLISHED {
+        assert_eq!(created[rack::data_key(part)], rack::name(part, rack));
+    }
+    let ca = fingerprint(&certificates(first.value(Part::CaCert))[0]);
+    assert_eq!(created["CACertSha256"], ca);
+    assert_eq!(created["DockerTLSCert"], first.value(Part::Cert));
+
+    stack
+        .update("the same again", &[])
+        .ends("No updates are to be performed.");
+    stack
+        .update("another Version", &[("Version", "2")])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&UPDATED)
+        .writes_nothing();
+    assert_eq!(stack.outputs(), created);
+
+    let step = stack
+        .update("a token", &[("RotationToken", "1")])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&UPDATED);
+    let second = story.set(rack);
+    assert_eq!(second.written_since(&first), rack::AS_WRITTEN);
+    assert_eq!(Published::of(&[&first, &second]).check_all_connect(), 4);
+    let rotated = stack.outputs();
+    // What the getter is called for.
+    let fingerprints = step.changes("DockerTLSCert", "Fingerprint");
+    assert_eq!(fingerprints, [&ca, &rotated["CACertSha256"]]);
+    assert_eq!(rotated["PreviousCACertSha256"], ca);
+    assert_eq!(rotated["DockerTLSCert"], second.value(Part::Cert));
+
+    let word = format!("{ca}/{}", rotated["CACertSha256"]);
+    stack
+        .update("the word", &[("RetiredCA", &word)])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&UPDATED[..1]);
+    let third = story.set(rack);
+    assert_eq!(third.written_since(&second), [Part::CaCert, Part::Cert]);
+    check_strict(&third);
+    assert_eq!(stack.outputs()["PreviousCACertSha256"], "");
+    stack
+        .delete("delete")
+        .ends("DELETE_COMPLETE")
+        .exchanges(&DELETED);
+    story.check_removed(rack);
+}
+
+#[test]
+fn a_rack_that_is_emptied_is_removed_and_can_be_given_again() {
+    let rack = "emptied";
+    let story = Story::begin("a stack without a rack for a while");
+    let mut stack = Stack::ours(&story, rack);
+    stack
+        .create("create", &[("Rack", rack)])
+        .ends("CREATE_COMPLETE");
+    stack
+        .update("Rack emptied", &[("Rack", "")])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&DELETED);
+    story.check_removed(rack);
+    stack
+        .update("Rack given again", &[("Rack", rack)])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&CREATED);
+    check_strict(&story.set(rack));
+    stack.delete("delete").ends("DELETE_COMPLETE");
+    story.check_removed(rack);
+}
+
+#[test]
+fn an_update_that_fails_is_rolled_back_and_a_rotation_is_not_done_twice() {
+    let rack = "rolled-back";
+    let story = Story::begin("updates that fail");
+    let mut stack = Stack::ours(&story, rack);
+    stack
+        .create("create", &[("Rack", rack)])
+        .ends("CREATE_COMPLETE");
+    let first = story.set(rack);
+    let created = stack.outputs();
+    let bad = ("ValidityDays", "5");
+    for (step, changes) in [
+        ("a bad property", &[bad][..]),
+        ("with a token", &[bad, ("RotationToken", "1")]),
+    ] {
+        stack
+            .update(step, changes)
+            .ends("UPDATE_ROLLBACK_COMPLETE")
+            .exchanges(&ROLLED_BACK)
+            .because(&["RenewBeforeDays", "ValidityDays"])
+            .writes_nothing();
+        assert_eq!(stack.outputs(), created);
+    }
+
+    let token = [("RotationToken", "1")];
+    stack.set_template(Template::ours().with_failure(Order::After));
+    stack
+        .update("a later resource fails after a rotation", &token)
+        .ends("UPDATE_ROLLBACK_COMPLETE")
+        .exchanges(&[
+            "Update DockerTLSCertGenerate SUCCESS",
+            "Update DockerTLSCert SUCCESS",
+            "Create Failing FAILED",
+            "Update DockerTLSCertGenerate SUCCESS",
+            "Update DockerTLSCert SUCCESS",
+            "Delete Failing SUCCESS",
+        ])
+        .because(&["a-foreign-parameter"]);
+    let second = story.set(rack);
+    assert_eq!(second.written_since(&first), rack::AS_WRITTEN);
+    assert_eq!(Published::of(&[&first, &second]).check_all_connect(), 4);
+    stack.set_template(Template::ours());
+    stack
+        .update("the same token again", &token)
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&UPDATED)
+        .writes_nothing();
+    assert_eq!(stack.outputs()["DockerTLSCert"], second.value(Part::Cert));
+    stack.delete("delete").ends("DELETE_COMPLETE");
+    story.check_removed(rack);
+}

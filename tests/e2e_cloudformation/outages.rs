@@ -1,0 +1,181 @@
+//! AWS that says no: SSM is away, IAM refuses, and S3 does not take an answer at once.
+
+use docker_tls_certgen::set::rack::Part;
+use serde_json::{Value, json};
+
+use crate::rack;
+use crate::stack::Stack;
+use crate::story::{Outage, Story};
+use crate::template::Template;
+
+#[test]
+fn a_rollback_that_failed_goes_on_when_ssm_is_back() {
+    let story = Story::begin("an outage of SSM");
+    let rack = "away";
+    let mut stack = Stack::ours(&story, rack);
+    stack
+        .create("create", &[("Rack", rack)])
+        .ends("CREATE_COMPLETE");
+    let set = story.set(rack);
+    story.begin_outage(&Outage {
+        name: &rack::hex(rack),
+        ..Outage::default()
+    });
+    stack
+        .update("a token while SSM is away", &[("RotationToken", "1")])
+        .ends("UPDATE_ROLLBACK_FAILED")
+        .exchanges(&[
+            "Update DockerTLSCertGenerate FAILED",
+            "Update DockerTLSCertGenerate FAILED",
+        ])
+        .because(&["GetParameters", "server's error"])
+        .writes_nothing();
+    story.end_outage();
+    stack
+        .continue_rollback("ContinueUpdateRollback")
+        .ends("UPDATE_ROLLBACK_COMPLETE")
+        .exchanges(&["Update DockerTLSCertGenerate SUCCESS"])
+        .writes_nothing();
+    assert_eq!(story.set(rack), set);
+    stack
+        .update("the token again", &[("RotationToken", "1")])
+        .ends("UPDATE_COMPLETE");
+    assert_eq!(story.set(rack).written_since(&set), rack::AS_WRITTEN);
+    stack.delete("delete").ends("DELETE_COMPLETE");
+    story.check_removed(rack);
+}
+
+#[test]
+fn an_answer_that_s3_refuses_once_is_given_by_the_next_invocation() {
+    let story = Story::begin("S3 refuses an answer");
+    let rack = "refused";
+    let mut stack = Stack::ours(&story, rack);
+    stack
+        .create("create", &[("Rack", rack)])
+        .ends("CREATE_COMPLETE");
+    story.refuse_answers(rack, 1);
+    let updated = stack
+        .update("another Version", &[("Version", "2")])
+        .ends("UPDATE_COMPLETE")
+        .writes_nothing();
+    assert_eq!(updated.errors.len(), 1);
+    stack.delete("delete").ends("DELETE_COMPLETE");
+}
+
+/// The role's policy for parameters, as IAM has it.
+struct Policy<'story> {
+    story: &'story Story,
+    role: Value,
+    document: Value,
+}
+
+impl<'story> Policy<'story> {
+    #[track_caller]
+    fn of(stack: &Stack<'story>, story: &'story Story) -> Self {
+        let role = stack.resource("DockerTLSCertRole");
+        let name = json!({ "RoleName": role, "PolicyName": "parameters" });
+        let mut connection = story.connection();
+        let policy = connection.check_call("iam", "GetRolePolicy", &name);
+        Self {
+            story,
+            role: role.into(),
+            document: policy["PolicyDocument"].clone(),
+        }
+    }
+
+    /// Has the role do with this policy.
+    #[track_caller]
+    fn put(&self, document: &Value) {
+        let policy = json!({
+            "RoleName": self.role,
+            "PolicyName": "parameters",
+            "PolicyDocument": document.to_string(),
+        });
+        self.story
+            .connection()
+            .check_call("iam", "PutRolePolicy", &policy);
+    }
+
+    /// Takes something away that a statement lists.
+    #[track_caller]
+    fn take_away(&self, what: &str) {
+        let mut document = self.document.clone();
+        let mut taken = 0;
+        for statement in document["Statement"].as_array_mut().into_iter().flatten() {
+            for field in ["Action", "Resource"] {
+                let Some(list) = statement[field].as_array_mut() else {
+                    if statement[field]
+                        .as_str()
+                        .is_some_and(|text| text.ends_with(what))
+                    {
+                        statement["Effect"] = "Deny".into();
+                        taken += 1;
+                    }
+                    continue;
+                };
+                let all = list.len();
+                list.retain(|item| !item.as_str().is_some_and(|text| text.ends_with(what)));
+                taken += all - list.len();
+            }
+        }
+        assert_eq!(taken, 1, "{what} in {}", self.document);
+        self.put(&document);
+    }
+}
+
+/// But for those that the engine does not ask for: it writes logs itself, and has no keys of KMS.
+#[test]
+fn each_permission_that_the_role_lacks_is_named() {
+    let story = Story::begin("the role without one permission");
+    let rack = "denied";
+    let mut function = Stack::ours(&story, "denied-certgen");
+    function
+        .create("the function alone", &[])
+        .ends("CREATE_COMPLETE");
+    let policy = Policy::of(&function, &story);
+    // Where a Delete fails, AWS spares what the resource depends on; the engine does not.
+    let template = Template::ours().importing("denied-certgen");
+    let mut stack = Stack::of(&story, rack, template);
+    stack
+        .create("create", &[("Rack", rack)])
+        .ends("CREATE_COMPLETE");
+    let set = story.set(rack);
+    let token = [("RotationToken", "1")];
+
+    policy.take_away("ssm:GetParameters");
+    stack
+        .update("no ssm:GetParameters", &token)
+        .ends("UPDATE_ROLLBACK_FAILED")
+        .because(&["ssm:GetParameters", &rack::name(Part::CaCert, rack)])
+        .writes_nothing();
+    policy.put(&policy.document);
+    stack
+        .continue_rollback("all permissions")
+        .ends("UPDATE_ROLLBACK_COMPLETE");
+
+    policy.take_away("ssm:PutParameter");
+    stack
+        .update("no ssm:PutParameter", &token)
+        .ends("UPDATE_ROLLBACK_COMPLETE")
+        .because(&["ssm:PutParameter", &rack::claim(rack)])
+        .writes_nothing();
+    policy.put(&policy.document);
+
+    for (what, name) in [
+        ("ssm:DeleteParameters", rack::name(Part::CaCert, rack)),
+        ("parameter/*-version-track", rack::version_track(rack)),
+    ] {
+        policy.take_away(what);
+        stack
+            .delete(&format!("no {what}"))
+            .ends("DELETE_FAILED")
+            .because(&["ssm:DeleteParameters", &name]);
+        policy.put(&policy.document);
+        assert_eq!(story.set(rack), set);
+    }
+    stack.delete("all permissions").ends("DELETE_COMPLETE");
+    story.check_removed(rack);
+    function
+        .delete("delete the function")
+        .ends("DELETE_COMPLETE");
+}
