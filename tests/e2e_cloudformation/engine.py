@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 FOLDER = Path(sys.argv[1])
-LEFT_OUT = os.environ.get("WITHOUT", "").split()
+LEFT_OUT = set(os.environ.get("WITHOUT", "").split())
 
 os.environ.update(
     AUTH="true",
@@ -46,7 +46,17 @@ from botocore.exceptions import ClientError
 from ministack import app
 
 PORT = 443
-AT_REST = ("COMPLETE", "FAILED")
+# A stack's statuses from which nothing follows by itself: CREATE_FAILED and UPDATE_FAILED are not among them.
+AT_REST = {
+    "CREATE_COMPLETE",
+    "ROLLBACK_COMPLETE",
+    "ROLLBACK_FAILED",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "UPDATE_ROLLBACK_FAILED",
+    "DELETE_COMPLETE",
+    "DELETE_FAILED",
+}
 
 
 class Control:
@@ -61,24 +71,28 @@ class Control:
 
     def install_seams(self):
         record = self._record
-        installed = {
+        available = {
             "retry_invocations": lambda: seams.retry_invocations(record),
-            "sign_response_urls": lambda: seams.sign_response_urls(record, self._outages, self._forgeries),
+            "sign_response_urls": lambda: seams.sign_response_urls(record, self._forgeries),
+            "refuse_answers": lambda: seams.refuse_answers(self._outages),
             "delete_after_failed_create": seams.delete_after_failed_create,
+            "keep_what_was_not_deleted": seams.keep_what_was_not_deleted,
+            "forget_what_was_not_cleaned_up": seams.forget_what_was_not_cleaned_up,
             "authorize_each_name": seams.authorize_each_name,
             "record_calls": lambda: seams.record_calls(record, self._outages),
             "record_events": lambda: seams.record_events(record),
         }
-        for name in LEFT_OUT:
-            del installed[name]
-        for install in installed.values():
-            install()
+        if unknown := LEFT_OUT - available.keys():
+            raise SystemExit(f"WITHOUT names {unknown}; there are {list(available)}")
+        for name, install in available.items():
+            if name not in LEFT_OUT:
+                install()
 
     def call(self, service, operation, arguments):
         """Calls AWS's API as anybody would: by its SDK, over TLS."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = seams.make_client(service, seams.OWNER, "test")
+                self._clients[service] = seams.make_client(service, seams.OWNER)
             client = self._clients[service]
         try:
             result = getattr(client, xform_name(operation))(**arguments)
@@ -88,7 +102,12 @@ class Control:
 
     def upload(self, path, bucket, key):
         """Puts a file into a bucket."""
-        return self.call("s3", "PutObject", {"Bucket": bucket, "Key": key, "Body": Path(path).read_bytes()})
+        seams.make_client("s3", seams.OWNER).put_object(Bucket=bucket, Key=key, Body=Path(path).read_bytes())
+
+    def answers(self, bucket):
+        """What a bucket of CloudFormation's holds."""
+        listed = seams.make_client("s3", seams.CLOUDFORMATION).list_objects_v2(Bucket=bucket)
+        return [stored["Key"] for stored in listed["Contents"] if stored["Key"] != seams.PROOF]
 
     def mark(self):
         """How much has happened so far."""
@@ -99,7 +118,7 @@ class Control:
 
         def is_at_rest():
             own = [entry for entry in self._record.since(mark) if entry.get("stack") == entry.get("resource") == stack]
-            return bool(own) and own[-1]["status"].endswith(AT_REST)
+            return bool(own) and own[-1]["status"] in AT_REST
 
         return {"is_at_rest": self._record.wait(is_at_rest), "record": self._record.since(mark)}
 
@@ -138,16 +157,16 @@ class Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
 
-def wait_for_gateway():
-    while True:
-        with socket.socket() as client:
-            if client.connect_ex((os.environ["BIND_HOST"], PORT)) == 0:
-                return
-        time.sleep(0.02)
+def is_listening():
+    with socket.socket() as client:
+        return client.connect_ex((os.environ["BIND_HOST"], PORT)) == 0
 
 
 def serve():
-    wait_for_gateway()
+    # The gateway tells nobody when it has begun to listen.
+    deadline = time.monotonic() + seams.PATIENCE_SECONDS
+    while not is_listening() and time.monotonic() < deadline:
+        time.sleep(0.02)
     CONTROL.install_seams()
     with Server(str(FOLDER / "control"), Connection) as server:
         print("the engine is ready", flush=True)

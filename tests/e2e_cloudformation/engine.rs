@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,6 +16,8 @@ use crate::isolation;
 use crate::process::Running;
 use crate::ssm::{Service, Store};
 
+/// The account that all is in.
+pub const ACCOUNT: &str = "123456789012";
 /// The bucket that code is uploaded to.
 pub const CODE_BUCKET: &str = "code";
 /// What the function's code is called there.
@@ -42,7 +44,7 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::start);
 /// A running engine.
 pub struct Engine {
     folder: TempDir,
-    _process: Running,
+    process: Arc<Running>,
 }
 
 impl Engine {
@@ -61,7 +63,7 @@ impl Engine {
         process.wait_for("the engine is ready");
         let engine = Self {
             folder,
-            _process: process,
+            process: Arc::new(process),
         };
         let mut connection = engine.connect();
         let bucket = json!({ "Bucket": CODE_BUCKET });
@@ -80,6 +82,7 @@ impl Engine {
         Connection {
             reader: BufReader::new(stream.try_clone().expect("a stream has two ends")),
             stream,
+            engine: Arc::clone(&self.process),
         }
     }
 
@@ -99,6 +102,7 @@ impl Engine {
 pub struct Connection {
     reader: BufReader<UnixStream>,
     stream: UnixStream,
+    engine: Arc<Running>,
 }
 
 impl Connection {
@@ -135,6 +139,11 @@ impl Connection {
         self.reader
             .read_line(&mut line)
             .expect("the engine answers");
+        assert!(
+            !line.is_empty(),
+            "{what}: the engine has ended:\n{}",
+            self.engine.said()
+        );
         let mut answer: Value = serde_json::from_str(&line).expect("the engine answers JSON");
         if let Some(error) = answer["failed"].as_str() {
             panic!("{what}: {error}");

@@ -37,7 +37,8 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     stack
         .create("create", &[("Rack", rack)])
         .ends("CREATE_COMPLETE")
-        .exchanges(&CREATED);
+        .exchanges(&CREATED)
+        .writes("claim state ca-key ca-cert key cert claim");
     let first = story.set(rack);
     check_strict(&first);
     let created = stack.outputs();
@@ -61,7 +62,8 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     let step = stack
         .update("a token", &[("RotationToken", "1")])
         .ends("UPDATE_COMPLETE")
-        .exchanges(&UPDATED);
+        .exchanges(&UPDATED)
+        .writes("claim state ca-key ca-cert key cert state claim");
     let second = story.set(rack);
     assert_eq!(second.written_since(&first), rack::AS_WRITTEN);
     assert_eq!(Published::of(&[&first, &second]).check_all_connect(), 4);
@@ -76,7 +78,8 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     stack
         .update("the word", &[("RetiredCA", &word)])
         .ends("UPDATE_COMPLETE")
-        .exchanges(&UPDATED[..1]);
+        .exchanges(&UPDATED[..1])
+        .writes("claim state ca-cert cert state claim");
     let third = story.set(rack);
     assert_eq!(third.written_since(&second), [Part::CaCert, Part::Cert]);
     check_strict(&third);
@@ -84,7 +87,8 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     stack
         .delete("delete")
         .ends("DELETE_COMPLETE")
-        .exchanges(&DELETED);
+        .exchanges(&DELETED)
+        .writes("claim ca-cert ca-key cert key state claim version-track");
     story.check_removed(rack);
 }
 

@@ -3,10 +3,14 @@
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 
+use crate::engine::ACCOUNT;
 use crate::rack;
 use crate::stack::Stack;
 use crate::story::{Outage, Story};
 use crate::template::Template;
+
+const UPDATED: &str = "Update DockerTLSCertGenerate SUCCESS";
+const UPDATE_FAILED: &str = "Update DockerTLSCertGenerate FAILED";
 
 #[test]
 fn a_rollback_that_failed_goes_on_when_ssm_is_back() {
@@ -24,17 +28,14 @@ fn a_rollback_that_failed_goes_on_when_ssm_is_back() {
     stack
         .update("a token while SSM is away", &[("RotationToken", "1")])
         .ends("UPDATE_ROLLBACK_FAILED")
-        .exchanges(&[
-            "Update DockerTLSCertGenerate FAILED",
-            "Update DockerTLSCertGenerate FAILED",
-        ])
+        .exchanges(&[UPDATE_FAILED, UPDATE_FAILED])
         .because(&["GetParameters", "server's error"])
         .writes_nothing();
     story.end_outage();
     stack
         .continue_rollback("ContinueUpdateRollback")
         .ends("UPDATE_ROLLBACK_COMPLETE")
-        .exchanges(&["Update DockerTLSCertGenerate SUCCESS"])
+        .exchanges(&[UPDATED])
         .writes_nothing();
     assert_eq!(story.set(rack), set);
     stack
@@ -53,12 +54,18 @@ fn an_answer_that_s3_refuses_once_is_given_by_the_next_invocation() {
     stack
         .create("create", &[("Rack", rack)])
         .ends("CREATE_COMPLETE");
-    story.refuse_answers(rack, 1);
+    story.begin_outage(&Outage {
+        name: &format!("arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{rack}/"),
+        action: Some("PutObject"),
+        times: Some(1),
+        ..Outage::default()
+    });
     let updated = stack
         .update("another Version", &[("Version", "2")])
         .ends("UPDATE_COMPLETE")
         .writes_nothing();
     assert_eq!(updated.errors.len(), 1);
+    assert!(updated.errors[0].contains("403"), "{:?}", updated.errors);
     stack.delete("delete").ends("DELETE_COMPLETE");
 }
 
@@ -96,29 +103,25 @@ impl<'story> Policy<'story> {
             .check_call("iam", "PutRolePolicy", &policy);
     }
 
-    /// Takes something away that a statement lists.
+    /// Takes an action or a resource away that a statement lists; all of the statement where that is all it has.
     #[track_caller]
-    fn take_away(&self, what: &str) {
+    fn take_away(&self, sid: &str, what: &str) {
         let mut document = self.document.clone();
-        let mut taken = 0;
-        for statement in document["Statement"].as_array_mut().into_iter().flatten() {
-            for field in ["Action", "Resource"] {
-                let Some(list) = statement[field].as_array_mut() else {
-                    if statement[field]
-                        .as_str()
-                        .is_some_and(|text| text.ends_with(what))
-                    {
-                        statement["Effect"] = "Deny".into();
-                        taken += 1;
-                    }
-                    continue;
-                };
-                let all = list.len();
-                list.retain(|item| !item.as_str().is_some_and(|text| text.ends_with(what)));
-                taken += all - list.len();
-            }
+        let statements = document["Statement"].as_array_mut().expect("statements");
+        let index = statements
+            .iter()
+            .position(|statement| statement["Sid"] == sid);
+        let index = index.expect("the role has the statement");
+        let lists = |item: &Value| item.as_str().is_some_and(|text| text.ends_with(what));
+        let mut fields = ["Action", "Resource"].into_iter();
+        let field = fields.find(|field| match &statements[index][field] {
+            Value::Array(list) => list.iter().any(lists),
+            item => lists(item),
+        });
+        match &mut statements[index][field.expect("the statement has it")] {
+            Value::Array(list) => list.retain(|item| !lists(item)),
+            _ => drop(statements.remove(index)),
         }
-        assert_eq!(taken, 1, "{what} in {}", self.document);
         self.put(&document);
     }
 }
@@ -142,34 +145,40 @@ fn each_permission_that_the_role_lacks_is_named() {
     let set = story.set(rack);
     let token = [("RotationToken", "1")];
 
-    policy.take_away("ssm:GetParameters");
+    policy.take_away("KeepSets", "ssm:GetParameters");
     stack
         .update("no ssm:GetParameters", &token)
         .ends("UPDATE_ROLLBACK_FAILED")
+        .exchanges(&[UPDATE_FAILED, UPDATE_FAILED])
         .because(&["ssm:GetParameters", &rack::name(Part::CaCert, rack)])
         .writes_nothing();
     policy.put(&policy.document);
     stack
         .continue_rollback("all permissions")
-        .ends("UPDATE_ROLLBACK_COMPLETE");
+        .ends("UPDATE_ROLLBACK_COMPLETE")
+        .exchanges(&[UPDATED])
+        .writes_nothing();
 
-    policy.take_away("ssm:PutParameter");
+    policy.take_away("KeepSets", "ssm:PutParameter");
     stack
         .update("no ssm:PutParameter", &token)
         .ends("UPDATE_ROLLBACK_COMPLETE")
+        .exchanges(&[UPDATE_FAILED, UPDATED])
         .because(&["ssm:PutParameter", &rack::claim(rack)])
         .writes_nothing();
     policy.put(&policy.document);
 
     for (what, name) in [
         ("ssm:DeleteParameters", rack::name(Part::CaCert, rack)),
+        ("parameter/*-docker-tls-*", rack::name(Part::CaCert, rack)),
         ("parameter/*-version-track", rack::version_track(rack)),
     ] {
-        policy.take_away(what);
+        policy.take_away("DeleteSets", what);
         stack
             .delete(&format!("no {what}"))
             .ends("DELETE_FAILED")
-            .because(&["ssm:DeleteParameters", &name]);
+            .because(&["ssm:DeleteParameters", &name])
+            .writes("claim claim");
         policy.put(&policy.document);
         assert_eq!(story.set(rack), set);
     }

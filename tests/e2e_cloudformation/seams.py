@@ -8,10 +8,11 @@ import re
 import threading
 from urllib.parse import unquote
 
+from botocore.config import Config
 from botocore.session import Session
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import lambda_svc, s3, ssm
+from ministack.services import cloudformation, lambda_svc, s3, ssm
 from ministack.services.cloudformation import custom_resource, stacks
 
 REGION = "us-east-1"
@@ -21,6 +22,13 @@ OWNER = "test"
 # CloudFormation's account, and the bucket of its that takes the answers of custom resources.
 CLOUDFORMATION = "999999999999"
 RESPONSES = "cloudformation-custom-resource-response-useast1"
+# Its bucket for the same in another region.
+ANOTHER_REGION = "cloudformation-custom-resource-response-useast2"
+# What is in both from the beginning.
+PROOF = "proof"
+# What an answer has of its event.
+IDENTITY = ("StackId", "LogicalResourceId", "RequestId")
+MAX_ANSWER_BYTES = 4096
 # How long a stack may take on a busy machine.
 PATIENCE_SECONDS = 60
 # How often Lambda invokes a function for one asynchronous event that ends in an error.
@@ -54,28 +62,33 @@ class Outages:
 
     def __init__(self):
         self._outages = []
+        self._lock = threading.Lock()
 
     def begin(self, name, action, times, is_refusal):
-        """Those that have this in the name that they are about: of an action or of all, so often or always."""
-        self._outages.append({"name": name, "action": action, "times": times, "is_refusal": is_refusal})
+        """Those that are about a name that begins so: of an action or of all, so often or always."""
+        with self._lock:
+            self._outages.append({"name": name, "action": action, "times": times, "is_refusal": is_refusal})
 
     def end(self, name):
-        self._outages = [outage for outage in self._outages if outage["name"] != name]
+        with self._lock:
+            self._outages = [outage for outage in self._outages if outage["name"] != name]
 
     def hit(self, action, names):
         """The outage that a call meets, if any."""
-        for outage in self._outages:
-            is_meant = outage["action"] in (None, action) and any(outage["name"] in name for name in names)
-            if is_meant and outage["times"] != 0:
-                outage["times"] = outage["times"] and outage["times"] - 1
-                return outage
+        with self._lock:
+            for outage in self._outages:
+                is_meant = any(name.startswith(outage["name"]) for name in names)
+                if is_meant and outage["action"] in (None, action) and outage["times"] != 0:
+                    outage["times"] = outage["times"] and outage["times"] - 1
+                    return outage
         return None
 
 
-def make_client(service, key, secret):
+def make_client(service, key, secret="root"):
     """The SDK's client of a service for an access key; an account's number is its root's."""
     keys = {"aws_access_key_id": key, "aws_secret_access_key": secret}
-    return Session().create_client(service, region_name=REGION, **keys)
+    # Otherwise URLs are signed as they were before 2014.
+    return Session().create_client(service, region_name=REGION, config=Config(signature_version="v4"), **keys)
 
 
 def name_of(stack_id):
@@ -103,15 +116,16 @@ def record_events(record):
 
 
 def record_calls(record, outages):
-    """The tests judge what was written, and take SSM away from everybody else."""
+    """The tests judge what was written, and take SSM away from all but the account's owner, who is the test itself."""
     handle = ssm.handle_request
 
     async def recorded(method, path, headers, body, query_params):
         action = headers.get("x-amz-target", "").rpartition(".")[2]
         call = json.loads(body or b"{}")
         names = call.get("Names") or [call.get("Name", "")]
-        is_owner = f"Credential={OWNER}/" in headers.get("authorization", "")
-        if not is_owner and (outage := outages.hit(action, names)):
+        if f"Credential={OWNER}/" in headers.get("authorization", ""):
+            return await handle(method, path, headers, body, query_params)
+        if outage := outages.hit(action, names):
             if outage["is_refusal"]:
                 return ssm.error_response_json("AccessDeniedException", f"the test refuses ssm:{action} here", 400)
             return ssm.error_response_json("InternalServerError", "the service is not there", 500)
@@ -123,52 +137,76 @@ def record_calls(record, outages):
     ssm.handle_request = recorded
 
 
-def sign_response_urls(record, outages, forgeries):
-    """AWS gives a URL that is pre-signed for a bucket of CloudFormation's own, and takes what S3 takes there; the
-    engine gives an address of its own, and takes whatever arrives. `forgeries` tell what is otherwise in the URLs of a
-    stack, as somebody would sign them who means no good: `bucket`, `account`, or the beginning of the `signature`."""
+def sign_response_urls(record, forgeries):
+    """AWS gives a URL that is pre-signed for a bucket of CloudFormation's own, and takes what S3 takes there and what is
+    an answer to the event; the engine gives an address of its own, and takes whatever arrives. `forgeries` tell what is
+    otherwise in the URLs of a stack, as somebody would sign them who means no good: `bucket`, `account`, or the
+    beginning of the `signature`."""
     user = {"UserName": "cloudformation"}
-    iam = make_client("iam", CLOUDFORMATION, "root")
+    iam = make_client("iam", CLOUDFORMATION)
     iam.create_user(**user)
     key = iam.create_access_key(**user)["AccessKey"]
     allowed = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
     iam.put_user_policy(**user, PolicyName="responses", PolicyDocument=policy)
-    make_client("s3", CLOUDFORMATION, "root").create_bucket(Bucket=RESPONSES)
     signer = make_client("s3", key["AccessKeyId"], key["SecretAccessKey"])
-    tokens = {}
+    for bucket in (RESPONSES, ANOTHER_REGION):
+        make_client("s3", CLOUDFORMATION).create_bucket(Bucket=bucket)
+        # They take what is signed so.
+        signer.put_object(Bucket=bucket, Key=PROOF, Body=b"")
+    events = {}
     execute = lambda_svc._execute_function_with_config_scope
+    put = s3._put_object
 
     def signed(function, event):
         if "ResponseURL" in event:
             forgery = forgeries.get(name_of(event["StackId"]), {})
-            name = "|".join(event[field] for field in ("StackId", "LogicalResourceId", "RequestId"))
-            tokens[name] = event["ResponseURL"].rpartition("/")[2]
+            name = "|".join(event[field] for field in IDENTITY)
+            events[name] = event
             place = {
                 "Bucket": forgery.get("bucket", RESPONSES),
                 "Key": name.replace(ACCOUNT, forgery.get("account", ACCOUNT)),
             }
             url = signer.generate_presigned_url("put_object", Params=place, ExpiresIn=7200)
-            url = re.sub("(?<=Signature=).{8}", forgery.get("signature", r"\g<0>"), url)
+            if "signature" in forgery:
+                url = re.sub("(?<=X-Amz-Signature=).{8}", forgery["signature"], url)
             event = {**event, "ResponseURL": url}
         return execute(function, event)
 
-    lambda_svc._execute_function_with_config_scope = signed
-    put = s3._put_object
-
     def delivered(bucket, name, body, headers):
-        name = unquote(name)
-        if bucket == RESPONSES and outages.hit("PutObject", [name]):
-            return s3._error("AccessDenied", "Access Denied", 403)
         response = put(bucket, name, body, headers)
-        if response[0] == 200 and bucket == RESPONSES and name in tokens:
-            answer = json.loads(body)
-            stack, resource, _ = name.split("|")
-            record.add("answered", stack=name_of(stack), resource=resource, answer=answer)
-            custom_resource.deliver_response(tokens[name], answer)
+        event = events.get(unquote(name))
+        if response[0] == 200 and bucket == RESPONSES and event:
+            answer = checked(event, body)
+            record.add("answered", stack=name_of(event["StackId"]), resource=event["LogicalResourceId"], answer=answer)
+            custom_resource.deliver_response(event["ResponseURL"].rpartition("/")[2], answer)
         return response
 
+    lambda_svc._execute_function_with_config_scope = signed
     s3._put_object = delivered
+
+
+def checked(event, body):
+    """An answer as CloudFormation takes it."""
+    answer = json.loads(body)
+    is_answer = all(answer.get(field) == event[field] for field in IDENTITY) and answer.get("PhysicalResourceId")
+    if len(body) > MAX_ANSWER_BYTES:
+        return {"Status": "FAILED", "Reason": "Response object is too long."}
+    if not is_answer:
+        return {"Status": "FAILED", "Reason": "Invalid response object."}
+    return answer
+
+
+def refuse_answers(outages):
+    """The tests take S3 away from answers."""
+    put = s3._put_object
+
+    def refused(bucket, name, body, headers):
+        if bucket == RESPONSES and outages.hit("PutObject", [unquote(name)]):
+            return s3._error("AccessDenied", "Access Denied", 403)
+        return put(bucket, name, body, headers)
+
+    s3._put_object = refused
 
 
 def delete_after_failed_create():
@@ -177,8 +215,10 @@ def delete_after_failed_create():
     failed, answered = {}, {}
     invoke = custom_resource.invoke_custom_resource
     deliver = custom_resource.deliver_response
+    roll_back = stacks._roll_back_operation
 
     def noted(request, resource, properties, stack, stack_id, kind, **more):
+        answered.pop((stack_id, resource), None)
         try:
             return invoke(request, resource, properties, stack, stack_id, kind, **more)
         except (RuntimeError, TimeoutError):
@@ -187,22 +227,49 @@ def delete_after_failed_create():
             raise
 
     def remembered(token, answer):
-        answered[answer["StackId"], answer["LogicalResourceId"]] = answer["PhysicalResourceId"]
+        answered[answer.get("StackId"), answer.get("LogicalResourceId")] = answer.get("PhysicalResourceId")
         return deliver(token, answer)
-
-    custom_resource.invoke_custom_resource = noted
-    custom_resource.deliver_response = remembered
-    roll_back = stacks._roll_back_operation
 
     async def rolled_back(stack_name, stack_id, stack, operation, *rest):
         name = operation.get("failed_logical_id")
         if resource := failed.pop((stack_id, name), None):
-            resource["PhysicalResourceId"] = answered.get((stack_id, name), f"{stack_name}-{name}-1A2B3C4D5E6F7")
+            invented = f"{stack_name}-{name}-1A2B3C4D5E6F7"
+            resource["PhysicalResourceId"] = answered.get((stack_id, name)) or invented
             stack.setdefault("_resources", {})[name] = resource
             operation["created"].append(name)
         await roll_back(stack_name, stack_id, stack, operation, *rest)
 
+    custom_resource.invoke_custom_resource = noted
+    custom_resource.deliver_response = remembered
     stacks._roll_back_operation = rolled_back
+
+
+def keep_what_was_not_deleted():
+    """A resource whose Delete failed while a Create was rolled back stays in the stack, and is sent another when the
+    stack is deleted; the engine forgets it."""
+    roll_back = stacks._roll_back_operation
+
+    async def rolled_back(stack_name, stack_id, stack, operation, *rest):
+        await roll_back(stack_name, stack_id, stack, operation, *rest)
+        if stack["StackStatus"] == "ROLLBACK_FAILED":
+            stack["_resources"].update(stack["_rollback_failed"])
+
+    stacks._roll_back_operation = rolled_back
+
+
+def forget_what_was_not_cleaned_up():
+    """A resource whose Delete failed while an update was cleaned up is no longer the stack's; the engine keeps it, and
+    sends another Delete with the next update."""
+    add_event = stacks._add_event
+
+    def added(stack_id, stack, resource, kind, status, *rest, **more):
+        add_event(stack_id, stack, resource, kind, status, *rest, **more)
+        if (resource, status) == (stack, "UPDATE_COMPLETE"):
+            resources = cloudformation._stacks[stack]["_resources"]
+            for name in [name for name in resources if resources[name]["ResourceStatus"] == "DELETE_FAILED"]:
+                del resources[name]
+
+    stacks._add_event = added
 
 
 def authorize_each_name():
@@ -237,11 +304,13 @@ def retry_invocations(record):
     execute = lambda_svc._execute_function_with_config_scope
 
     def retried(function, event):
+        if "ResponseURL" not in event:
+            return execute(function, event)
         for _ in range(ATTEMPTS):
             result = execute(function, event)
             if not result.get("error"):
                 break
-            record.add("erred", stack=name_of(event.get("StackId", "/")), error=result["body"])
+            record.add("erred", stack=name_of(event["StackId"]), error=result["body"]["errorMessage"])
         return result
 
     lambda_svc._execute_function_with_config_scope = retried

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::rack::hex;
+use crate::rack;
 use crate::story::Story;
 use crate::template::Template;
 
@@ -18,6 +18,8 @@ pub struct Stack<'story> {
     name: String,
     template: Template,
     parameters: Parameters,
+    /// The racks that it was ever given.
+    racks: BTreeSet<String>,
 }
 
 impl<'story> Stack<'story> {
@@ -34,6 +36,7 @@ impl<'story> Stack<'story> {
             name: name.to_owned(),
             template,
             parameters: Parameters::new(),
+            racks: BTreeSet::new(),
         }
     }
 
@@ -101,6 +104,9 @@ impl<'story> Stack<'story> {
 
     fn set(&mut self, parameters: &[(&str, &str)]) {
         for (name, value) in parameters {
+            if *name == "Rack" {
+                self.racks.insert(rack::hex(value));
+            }
             self.parameters
                 .insert((*name).to_owned(), (*value).to_owned());
         }
@@ -138,7 +144,7 @@ impl<'story> Stack<'story> {
                 let settle = json!({ "stack": self.name, "mark": mark });
                 let record = self.story.connection().command("settle", settle);
                 let entries = record["record"].as_array().expect("entries");
-                let result = Step::read(&self.name, entries);
+                let result = Step::read(&self.name, &self.racks, entries);
                 assert_eq!(record["is_at_rest"], true, "never at rest: {result:#?}");
                 result
             }
@@ -178,7 +184,7 @@ pub struct Step {
     /// What was sent, in order.
     pub exchanges: Vec<Exchange>,
     /// What invocations ended in, as far as it was an error.
-    pub errors: Vec<Value>,
+    pub errors: Vec<String>,
     /// The parameters of the racks concerned that were written or deleted, in order.
     pub written: Vec<String>,
 }
@@ -194,10 +200,10 @@ impl Step {
         }
     }
 
-    /// Reads what of the record is about this stack and its racks.
-    fn read(stack: &str, record: &[Value]) -> Self {
+    /// Reads what of the record is about this stack, and about racks: those that it was given, and those of its events.
+    fn read(stack: &str, racks: &BTreeSet<String>, record: &[Value]) -> Self {
         let mut step = Self::refused(String::new());
-        let mut racks = BTreeSet::new();
+        let mut racks = racks.clone();
         for entry in record.iter().filter(|entry| entry["stack"] == stack) {
             let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
             match entry["kind"].as_str() {
@@ -211,7 +217,7 @@ impl Step {
                 }
                 Some("sent") => {
                     for properties in [&entry["properties"], &entry["old_properties"]] {
-                        racks.extend(properties["Rack"].as_str().map(hex));
+                        racks.extend(properties["Rack"].as_str().map(rack::hex));
                     }
                     step.exchanges.push(Exchange {
                         event: entry.clone(),
@@ -225,7 +231,7 @@ impl Step {
                     let exchange = exchange.expect("only what was sent is answered, and once");
                     exchange.answer = Some(entry["answer"].clone());
                 }
-                Some("erred") => step.errors.push(entry["error"].clone()),
+                Some("erred") => step.errors.push(text("error")),
                 _ => {}
             }
         }
@@ -249,15 +255,20 @@ impl Step {
             exchange.trim_end_matches(" SUCCESS").to_owned()
         });
         let exchanges: Vec<_> = exchanges.collect();
+        vec![
+            self.status.clone(),
+            exchanges.join(", "),
+            self.parts().join(" "),
+        ]
+    }
+
+    /// What was written and deleted, without the racks.
+    fn parts(&self) -> Vec<&str> {
         let parts = self.written.iter().map(|name| {
             let (_, part) = name.split_once('-').unwrap_or(("", name));
             part.trim_start_matches("docker-tls-")
         });
-        vec![
-            self.status.clone(),
-            exchanges.join(", "),
-            parts.collect::<Vec<_>>().join(" "),
-        ]
+        parts.collect()
     }
 
     /// Checks the stack's status.
@@ -306,10 +317,16 @@ impl Step {
         ["old_properties", "properties"].map(|of| event[of][property].as_str().unwrap_or_default())
     }
 
+    /// Checks which parameters were written and deleted, in order.
+    #[track_caller]
+    pub fn writes(self, parts: &str) -> Self {
+        assert_eq!(self.parts().join(" "), parts);
+        self
+    }
+
     /// Checks that no parameter was written.
     #[track_caller]
     pub fn writes_nothing(self) -> Self {
-        assert_eq!(self.written, [""; 0]);
-        self
+        self.writes("")
     }
 }

@@ -10,16 +10,16 @@ use crate::rack::{self, Set};
 use crate::ssm::Store;
 use crate::table::Table;
 
-/// Calls of SSM that fail.
+/// Calls of SSM, or answers to S3, that fail.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outage<'name> {
-    /// Those that name a parameter with this in its name,
+    /// Those that are about a parameter, or a stack, whose name begins so,
     pub name: &'name str,
     /// of this action, or of all,
     pub action: Option<&'static str>,
-    /// so often, or until SSM is back.
+    /// so often, or until the outage ends.
     pub times: Option<usize>,
-    /// Whether they are refused, as IAM and KMS do it; SSM is broken otherwise.
+    /// Whether SSM refuses them, as for IAM and KMS; it is broken otherwise.
     pub is_refusal: bool,
 }
 
@@ -60,7 +60,7 @@ impl Story {
         self.connection.borrow_mut()
     }
 
-    /// From now on, SSM fails these calls.
+    /// From now on, these calls fail.
     #[track_caller]
     pub fn begin_outage(&self, outage: &Outage) {
         let begin = json!({
@@ -73,14 +73,6 @@ impl Story {
         self.outages.borrow_mut().push(outage.name.to_owned());
     }
 
-    /// S3 refuses so many of the answers that a stack's resources get.
-    #[track_caller]
-    pub fn refuse_answers(&self, stack: &str, times: usize) {
-        let outage =
-            json!({ "name": format!(":stack/{stack}/"), "action": "PutObject", "times": times });
-        self.connection().command("begin_outage", outage);
-    }
-
     /// From now on, a stack's response URLs are forged so.
     #[track_caller]
     pub fn forge(&self, stack: &str, forgery: &Value) {
@@ -88,7 +80,7 @@ impl Story {
         self.connection().command("forge", forge);
     }
 
-    /// SSM is back.
+    /// All is well again.
     #[track_caller]
     pub fn end_outage(&self) {
         for name in self.outages.take() {

@@ -17,26 +17,41 @@ Resources:
       Rack: urls
 ";
 
-/// A bucket of somebody else's, which takes what is put there.
-const FOREIGN_BUCKET: &str = "cloudformation-custom-resource-response-useast2";
+/// CloudFormation's bucket of another region, which takes what is signed for it.
+const ANOTHER_REGION: &str = "cloudformation-custom-resource-response-useast2";
 
 #[test]
 fn an_answer_goes_nowhere_but_where_cloudformation_signed() {
+    let rack = "urls";
     let story = Story::begin("response URLs that are not CloudFormation's");
     let mut function = Stack::ours(&story, "urls-certgen");
     function
         .create("the function alone", &[])
         .ends("CREATE_COMPLETE");
-    let bucket = json!({ "Bucket": FOREIGN_BUCKET });
-    story.connection().check_call("s3", "CreateBucket", &bucket);
 
-    for (step, forgery) in [
-        ("a wrong signature", json!({ "signature": "00000000" })),
-        ("a foreign account", json!({ "account": "210987654321" })),
-        ("a foreign bucket", json!({ "bucket": FOREIGN_BUCKET })),
+    for (step, forgery, error, written) in [
+        (
+            "a wrong signature",
+            json!({ "signature": "00000000" }),
+            "answered 403",
+            "claim state ca-key ca-cert key cert claim \
+             claim ca-cert ca-key cert key state claim version-track",
+        ),
+        (
+            "a foreign account",
+            json!({ "account": "210987654321" }),
+            "account",
+            "",
+        ),
+        (
+            "a foreign bucket",
+            json!({ "bucket": ANOTHER_REGION }),
+            "not in CloudFormation's bucket of this region",
+            "",
+        ),
     ] {
-        story.forge("urls", &forgery);
-        let mut stack = Stack::of(&story, "urls", Template::new(CONSUMER));
+        story.forge(rack, &forgery);
+        let mut stack = Stack::of(&story, rack, Template::new(CONSUMER));
         let failed = stack
             .create(step, &[])
             .ends("ROLLBACK_FAILED")
@@ -44,19 +59,23 @@ fn an_answer_goes_nowhere_but_where_cloudformation_signed() {
                 "Create DockerTLSCertGenerate no answer",
                 "Delete DockerTLSCertGenerate no answer",
             ])
-            .because(&["timed out"]);
+            .because(&["timed out"])
+            .writes(written);
         // Twice three invocations.
-        assert_eq!(failed.errors.len(), 6, "{step}");
-        story.check_removed("urls");
-        story.forge("urls", &json!({}));
+        assert_eq!(failed.errors.len(), 6);
+        for said in failed.errors {
+            assert!(said.contains(error), "{said}");
+        }
+        story.check_removed(rack);
+        story.forge(rack, &json!({}));
         stack
             .delete(&format!("delete after {step}"))
-            .ends("DELETE_COMPLETE");
+            .ends("DELETE_COMPLETE")
+            .exchanges(&["Delete DockerTLSCertGenerate SUCCESS"]);
     }
-    let kept = story
-        .connection()
-        .check_call("s3", "ListObjectsV2", &bucket);
-    assert_eq!(kept["KeyCount"], 0);
+    let bucket = json!({ "bucket": ANOTHER_REGION });
+    let kept = story.connection().command("answers", bucket);
+    assert_eq!(kept, json!([]));
     function
         .delete("delete the function")
         .ends("DELETE_COMPLETE");

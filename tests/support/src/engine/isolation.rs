@@ -30,7 +30,7 @@ pub fn name_loopback(names: &[&str]) {
 fn check_isolated() {
     assert!(
         env::var_os("ISOLATED").is_some(),
-        "this starts daemons and makes bridges: run it by `make e2e`"
+        "this starts daemons, makes bridges and names hosts: run it by `make e2e`"
     );
 }
 

@@ -1,5 +1,5 @@
-//! Docker Engines of the test's own: [`dockerd`] is the daemon, [`isolation`] says where it may run, and [`process`] runs
-//! it and other programs, of which [`sam`] is one.
+//! Docker Engines of the test's own, and other programs: [`dockerd`] is the daemon, [`sam`] the tool that deploys,
+//! [`isolation`] says where they may run, and [`process`] runs them.
 
 pub mod dockerd;
 pub mod isolation;

@@ -66,6 +66,12 @@ impl Running {
         let line = line.map(str::to_owned);
         line.unwrap_or_else(|| panic!("{} never said {words:?}:\n{}", self.name, output.text))
     }
+
+    /// All that it has said so far.
+    pub fn said(&self) -> String {
+        let output = self.said.text.lock().expect("no holder panics");
+        output.text.clone()
+    }
 }
 
 impl Drop for Running {
