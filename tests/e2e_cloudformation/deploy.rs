@@ -30,14 +30,12 @@ fn sam_builds_deploys_and_deletes_the_template_as_it_is() {
     };
 
     let stack = Stack::ours(&story, STACK);
-    stack
-        .watch("sam deploy", || deploy("1"))
-        .ends("CREATE_COMPLETE");
+    stack.watch("sam deploy", || deploy("1")).created();
     let set = story.set(RACK);
     check_strict(&set);
     stack
         .watch("another Version", || deploy("2"))
-        .ends("UPDATE_COMPLETE")
+        .updated()
         .writes_nothing();
     assert_eq!(story.set(RACK), set);
     stack
@@ -45,7 +43,7 @@ fn sam_builds_deploys_and_deletes_the_template_as_it_is() {
             check(&mut call("delete --no-prompts"));
             Ok(())
         })
-        .ends("DELETE_COMPLETE");
+        .deleted();
     story.check_removed(RACK);
 }
 

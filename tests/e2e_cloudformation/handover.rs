@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::fixtures;
 use crate::process::check;
 use crate::rack::{self, Set};
-use crate::stack::Stack;
+use crate::stack::{CREATED, Stack};
 use crate::story::Story;
 use crate::template::Template;
 
@@ -149,13 +149,15 @@ fn a_running_rack_moves_from_its_handler_to_ours() {
     let mut stack = Stack::of(&story, "handover", Template::new(FORMER));
     stack
         .create("the rack with its handler", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+        .ends("CREATE_COMPLETE")
+        .exchanges(&["Create Certificates SUCCESS", "Create Certificate SUCCESS"]);
     assert_eq!(Set::read(&story.ssm, rack), before);
 
     stack.set_template(retained());
     stack
         .update("1. retain the old resources", &[])
-        .ends("UPDATE_COMPLETE");
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&[]);
     assert_eq!(Set::read(&story.ssm, rack), before);
 
     let ours = ours("handover-certgen");
@@ -174,25 +176,30 @@ Outputs:",
     stack.set_template(failing);
     stack
         .update("2. ours instead, and a later resource fails", &[])
-        .ends("UPDATE_ROLLBACK_COMPLETE");
+        .ends("UPDATE_ROLLBACK_COMPLETE")
+        .exchanges(&[
+            "Create DockerTLSCertGenerate SUCCESS",
+            "Create DockerTLSCert SUCCESS",
+            "Create Failing FAILED",
+            "Delete Failing SUCCESS",
+            "Delete DockerTLSCert SUCCESS",
+            "Delete DockerTLSCertGenerate SUCCESS",
+        ]);
     assert_eq!(Set::read(&story.ssm, rack), before);
 
     stack.set_template(ours);
     stack
         .update("2. and 3. ours instead", &[])
         .ends("UPDATE_COMPLETE")
-        .exchanges(&[
-            "Create DockerTLSCertGenerate SUCCESS",
-            "Create DockerTLSCert SUCCESS",
-        ]);
+        .exchanges(&CREATED);
     assert_eq!(Set::read(&story.ssm, rack), before);
     stack
         .update("another Version", &[("Version", "2")])
-        .ends("UPDATE_COMPLETE")
+        .updated()
         .writes_nothing();
     assert_eq!(Set::read(&story.ssm, rack), before);
 
-    stack.delete("delete the rack").ends("DELETE_COMPLETE");
+    stack.delete("delete the rack").deleted();
     assert_eq!(Set::read(&story.ssm, rack), before);
     for name in names_to_remove(rack) {
         story.ssm.remove(&name);

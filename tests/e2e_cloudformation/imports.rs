@@ -48,7 +48,9 @@ fn another_stack_imports_the_service_token_as_the_readme_shows() {
         "{}",
         refused.status
     );
-    rack.delete("delete the rack").ends("DELETE_COMPLETE");
+    rack.delete("delete the rack")
+        .ends("DELETE_COMPLETE")
+        .exchanges(&["Delete DockerTLSCertGenerate SUCCESS"]);
     story.check_removed("imports");
     function
         .delete("delete the function")

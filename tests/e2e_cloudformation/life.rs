@@ -5,30 +5,15 @@ use docker_tls_certgen::set::rack::Part;
 use crate::certificates::{certificates, check_strict, fingerprint};
 use crate::published::Published;
 use crate::rack;
-use crate::stack::Stack;
+use crate::stack::{CREATED, DELETED, Stack, UPDATED};
 use crate::story::Story;
 use crate::template::{Order, Template};
 
-const CREATED: [&str; 2] = [
-    "Create DockerTLSCertGenerate SUCCESS",
-    "Create DockerTLSCert SUCCESS",
-];
-/// Where the generator's properties change, and the getter's with them.
-const UPDATED: [&str; 2] = [
-    "Update DockerTLSCertGenerate SUCCESS",
-    "Update DockerTLSCert SUCCESS",
-];
 /// Where the generator fails: an Update back follows.
 const ROLLED_BACK: [&str; 2] = [
     "Update DockerTLSCertGenerate FAILED",
     "Update DockerTLSCertGenerate SUCCESS",
 ];
-/// The other way round than they were created.
-const DELETED: [&str; 2] = [
-    "Delete DockerTLSCert SUCCESS",
-    "Delete DockerTLSCertGenerate SUCCESS",
-];
-
 #[test]
 fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     let rack = "life";
@@ -36,8 +21,7 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     let mut stack = Stack::ours(&story, rack);
     stack
         .create("create", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE")
-        .exchanges(&CREATED)
+        .created()
         .writes("claim state ca-key ca-cert key cert claim");
     let first = story.set(rack);
     check_strict(&first);
@@ -54,15 +38,13 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
         .ends("No updates are to be performed.");
     stack
         .update("another Version", &[("Version", "2")])
-        .ends("UPDATE_COMPLETE")
-        .exchanges(&UPDATED)
+        .updated()
         .writes_nothing();
     assert_eq!(stack.outputs(), created);
 
     let step = stack
         .update("a token", &[("RotationToken", "1")])
-        .ends("UPDATE_COMPLETE")
-        .exchanges(&UPDATED)
+        .updated()
         .writes("claim state ca-key ca-cert key cert state claim");
     let second = story.set(rack);
     assert_eq!(second.written_since(&first), rack::AS_WRITTEN);
@@ -86,8 +68,7 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     assert_eq!(stack.outputs()["PreviousCACertSha256"], "");
     stack
         .delete("delete")
-        .ends("DELETE_COMPLETE")
-        .exchanges(&DELETED)
+        .deleted()
         .writes("claim ca-cert ca-key cert key state claim version-track");
     story.check_removed(rack);
 }
@@ -97,9 +78,7 @@ fn a_rack_that_is_emptied_is_removed_and_can_be_given_again() {
     let rack = "emptied";
     let story = Story::begin("a stack without a rack for a while");
     let mut stack = Stack::ours(&story, rack);
-    stack
-        .create("create", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+    stack.create("create", &[("Rack", rack)]).created();
     stack
         .update("Rack emptied", &[("Rack", "")])
         .ends("UPDATE_COMPLETE")
@@ -110,7 +89,7 @@ fn a_rack_that_is_emptied_is_removed_and_can_be_given_again() {
         .ends("UPDATE_COMPLETE")
         .exchanges(&CREATED);
     check_strict(&story.set(rack));
-    stack.delete("delete").ends("DELETE_COMPLETE");
+    stack.delete("delete").deleted();
     story.check_removed(rack);
 }
 
@@ -119,9 +98,7 @@ fn an_update_that_fails_is_rolled_back_and_a_rotation_is_not_done_twice() {
     let rack = "rolled-back";
     let story = Story::begin("updates that fail");
     let mut stack = Stack::ours(&story, rack);
-    stack
-        .create("create", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+    stack.create("create", &[("Rack", rack)]).created();
     let first = story.set(rack);
     let created = stack.outputs();
     let bad = ("ValidityDays", "5");
@@ -158,10 +135,9 @@ fn an_update_that_fails_is_rolled_back_and_a_rotation_is_not_done_twice() {
     stack.set_template(Template::ours());
     stack
         .update("the same token again", &token)
-        .ends("UPDATE_COMPLETE")
-        .exchanges(&UPDATED)
+        .updated()
         .writes_nothing();
     assert_eq!(stack.outputs()["DockerTLSCert"], second.value(Part::Cert));
-    stack.delete("delete").ends("DELETE_COMPLETE");
+    stack.delete("delete").deleted();
     story.check_removed(rack);
 }

@@ -10,9 +10,7 @@ fn a_stack_moves_to_another_rack() {
     let story = Story::begin("another rack");
     let mut stack = Stack::ours(&story, "moves");
     let to = |rack| [("Rack", rack)];
-    stack
-        .create("create", &to("moves-1"))
-        .ends("CREATE_COMPLETE");
+    stack.create("create", &to("moves-1")).created();
     let first = story.set("moves-1");
 
     stack.set_template(Template::ours().with_failure(Order::Before));
@@ -54,7 +52,7 @@ fn a_stack_moves_to_another_rack() {
         ]);
     story.check_removed("moves-1");
     check_strict(&story.set("moves-2"));
-    stack.delete("delete").ends("DELETE_COMPLETE");
+    stack.delete("delete").deleted();
     story.check_removed("moves-2");
 }
 
@@ -63,9 +61,7 @@ fn a_renamed_resource_keeps_the_set() {
     let story = Story::begin("another logical id");
     let rack = "renamed";
     let mut stack = Stack::ours(&story, "renamed");
-    stack
-        .create("create", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+    stack.create("create", &[("Rack", rack)]).created();
     let set = story.set(rack);
 
     let renamed = |template: Template| template.with_generator_named("Renamed");
@@ -90,6 +86,9 @@ fn a_renamed_resource_keeps_the_set() {
             "Delete DockerTLSCertGenerate SUCCESS",
         ]);
     assert_eq!(story.set(rack), set);
-    stack.delete("delete").ends("DELETE_COMPLETE");
+    stack
+        .delete("delete")
+        .ends("DELETE_COMPLETE")
+        .exchanges(&["Delete DockerTLSCert SUCCESS", "Delete Renamed SUCCESS"]);
     story.check_removed(rack);
 }

@@ -17,9 +17,7 @@ fn a_rollback_that_failed_goes_on_when_ssm_is_back() {
     let story = Story::begin("an outage of SSM");
     let rack = "away";
     let mut stack = Stack::ours(&story, rack);
-    stack
-        .create("create", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+    stack.create("create", &[("Rack", rack)]).created();
     let set = story.set(rack);
     story.begin_outage(&Outage {
         name: &rack::hex(rack),
@@ -40,9 +38,9 @@ fn a_rollback_that_failed_goes_on_when_ssm_is_back() {
     assert_eq!(story.set(rack), set);
     stack
         .update("the token again", &[("RotationToken", "1")])
-        .ends("UPDATE_COMPLETE");
+        .updated();
     assert_eq!(story.set(rack).written_since(&set), rack::AS_WRITTEN);
-    stack.delete("delete").ends("DELETE_COMPLETE");
+    stack.delete("delete").deleted();
     story.check_removed(rack);
 }
 
@@ -51,9 +49,7 @@ fn an_answer_that_s3_refuses_once_is_given_by_the_next_invocation() {
     let story = Story::begin("S3 refuses an answer");
     let rack = "refused";
     let mut stack = Stack::ours(&story, rack);
-    stack
-        .create("create", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+    stack.create("create", &[("Rack", rack)]).created();
     story.begin_outage(&Outage {
         name: &format!("arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{rack}/"),
         action: Some("PutObject"),
@@ -62,11 +58,11 @@ fn an_answer_that_s3_refuses_once_is_given_by_the_next_invocation() {
     });
     let updated = stack
         .update("another Version", &[("Version", "2")])
-        .ends("UPDATE_COMPLETE")
+        .updated()
         .writes_nothing();
     assert_eq!(updated.errors.len(), 1);
     assert!(updated.errors[0].contains("403"), "{:?}", updated.errors);
-    stack.delete("delete").ends("DELETE_COMPLETE");
+    stack.delete("delete").deleted();
 }
 
 /// The role's policy for parameters, as IAM has it.
@@ -139,9 +135,7 @@ fn each_permission_that_the_role_lacks_is_named() {
     // Where a Delete fails, AWS spares what the resource depends on; the engine does not.
     let template = Template::ours().importing("denied-certgen");
     let mut stack = Stack::of(&story, rack, template);
-    stack
-        .create("create", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+    stack.create("create", &[("Rack", rack)]).created();
     let set = story.set(rack);
     let token = [("RotationToken", "1")];
 

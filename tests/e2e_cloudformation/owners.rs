@@ -21,20 +21,16 @@ fn two_stacks_of_one_rack_go_in_either_order() {
         } else {
             [&mut staying, &mut leaving]
         };
-        first
-            .create("create the first", &of_rack)
-            .ends("CREATE_COMPLETE");
+        first.create("create the first", &of_rack).created();
         let before = story.set(&rack);
-        second
-            .create("create the second", &of_rack)
-            .ends("CREATE_COMPLETE");
+        second.create("create the second", &of_rack).created();
         assert_eq!(story.set(&rack), before);
         leaving
             .update(
                 &format!("a token for the {leaves}"),
                 &[("RotationToken", "1")],
             )
-            .ends("UPDATE_COMPLETE");
+            .updated();
         let rotated = story.set(&rack);
         assert_eq!(rotated.written_since(&before), rack::AS_WRITTEN);
         assert_eq!(Published::of(&[&before, &rotated]).check_all_connect(), 4);
@@ -43,15 +39,11 @@ fn two_stacks_of_one_rack_go_in_either_order() {
                 &format!("the same token for the {stays}"),
                 &[("RotationToken", "1")],
             )
-            .ends("UPDATE_COMPLETE")
+            .updated()
             .writes_nothing();
-        leaving
-            .delete(&format!("delete the {leaves}"))
-            .ends("DELETE_COMPLETE");
+        leaving.delete(&format!("delete the {leaves}")).deleted();
         assert_eq!(story.set(&rack), rotated);
-        staying
-            .delete(&format!("delete the {stays}"))
-            .ends("DELETE_COMPLETE");
+        staying.delete(&format!("delete the {stays}")).deleted();
         story.check_removed(&rack);
     }
 }
@@ -88,12 +80,10 @@ fn a_create_that_fails_leaves_nothing_behind_and_nobody_without_a_set() {
     let mut owner = Stack::ours(&story, "failing-beside");
     owner
         .create("another stack's set", &[("Rack", rack)])
-        .ends("CREATE_COMPLETE");
+        .created();
     let set = story.set(rack);
     create("a bad property beside it", "failing-again", &bad).writes_nothing();
     assert_eq!(story.set(rack), set);
-    owner
-        .delete("delete the other stack")
-        .ends("DELETE_COMPLETE");
+    owner.delete("delete the other stack").deleted();
     story.check_removed(rack);
 }

@@ -155,6 +155,22 @@ impl<'story> Stack<'story> {
     }
 }
 
+/// What is sent and answered where all goes well: the getter needs the generator.
+pub const CREATED: [&str; 2] = [
+    "Create DockerTLSCertGenerate SUCCESS",
+    "Create DockerTLSCert SUCCESS",
+];
+/// The same where the generator's properties change, and the getter's with them.
+pub const UPDATED: [&str; 2] = [
+    "Update DockerTLSCertGenerate SUCCESS",
+    "Update DockerTLSCert SUCCESS",
+];
+/// The same the other way round.
+pub const DELETED: [&str; 2] = [
+    "Delete DockerTLSCert SUCCESS",
+    "Delete DockerTLSCertGenerate SUCCESS",
+];
+
 /// An event that the engine sent, and what it was answered.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -276,6 +292,24 @@ impl Step {
     pub fn ends(self, status: &str) -> Self {
         assert_eq!(self.status, status, "{:#?}", self.reasons);
         self
+    }
+
+    /// Checks that a stack of ours was created, with its rack.
+    #[track_caller]
+    pub fn created(self) -> Self {
+        self.ends("CREATE_COMPLETE").exchanges(&CREATED)
+    }
+
+    /// Checks that a stack of ours was updated, its getter with its generator.
+    #[track_caller]
+    pub fn updated(self) -> Self {
+        self.ends("UPDATE_COMPLETE").exchanges(&UPDATED)
+    }
+
+    /// Checks that a stack of ours was deleted, with its rack.
+    #[track_caller]
+    pub fn deleted(self) -> Self {
+        self.ends("DELETE_COMPLETE").exchanges(&DELETED)
     }
 
     /// Checks what was sent, and how it was answered.
