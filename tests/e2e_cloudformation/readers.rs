@@ -20,7 +20,12 @@ impl Readers {
     #[track_caller]
     pub fn add(&mut self, set: &Set) {
         if set.parts() != Part::PUBLISHED {
-            // What is not there cannot be read; a Create that failed half way leaves that.
+            // A Create that failed half way: nobody can have read a set yet.
+            assert!(
+                self.bundles.is_empty(),
+                "{:?} are left of a set",
+                set.parts()
+            );
             return;
         }
         let [bundle, chain, key] =

@@ -45,6 +45,16 @@ impl<'story> Stack<'story> {
         self.template = template;
     }
 
+    /// The template that it was last given.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// What one of its parameters is, or was given last.
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.get(name).map_or("", String::as_str)
+    }
+
     /// Creates it with these parameters.
     #[track_caller]
     pub fn create(&mut self, step: &str, parameters: &[(&str, &str)]) -> Step {
@@ -330,15 +340,6 @@ impl Step {
             self.reasons
         );
         self
-    }
-
-    /// The racks of generators whose Delete failed.
-    pub fn failed_deletes(&self) -> impl Iterator<Item = &str> {
-        let failed = self.exchanges.iter().filter(|exchange| {
-            let status = exchange.answer.as_ref().map(|answer| &answer["Status"]);
-            exchange.event["request"] == "Delete" && status.is_some_and(|status| status == "FAILED")
-        });
-        failed.filter_map(|exchange| exchange.event["properties"]["Rack"].as_str())
     }
 
     /// What a resource's property was before the Update that was sent, and what it is.

@@ -92,6 +92,11 @@ impl Template {
         Self(text.replace("!GetAtt DockerTLSCertFunction.Arn", &token))
     }
 
+    /// Whether it has a resource of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains(&format!("\n  {name}:\n"))
+    }
+
     /// Its text.
     pub fn text(&self) -> &str {
         &self.0
