@@ -45,6 +45,42 @@ fn a_rollback_that_failed_goes_on_when_ssm_is_back() {
 }
 
 #[test]
+fn a_set_that_could_not_be_cleaned_up_stays_behind() {
+    let story = Story::begin("a cleanup that fails");
+    let rack = "uncleaned";
+    let mut stack = Stack::ours(&story, rack);
+    stack.create("create", &[("Rack", rack)]).created();
+    let set = story.set(rack);
+    story.begin_outage(&Outage {
+        name: &rack::hex(rack),
+        action: Some("DeleteParameters"),
+        is_refusal: true,
+        ..Outage::default()
+    });
+    stack
+        .update("Rack emptied", &[("Rack", "")])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&[
+            "Delete DockerTLSCert SUCCESS",
+            "Delete DockerTLSCertGenerate FAILED",
+        ])
+        .because(&["ssm:DeleteParameters", &rack::name(Part::CaCert, rack)]);
+    story.end_outage();
+    stack
+        .update("another Version", &[("Version", "2")])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&[]);
+    stack
+        .delete("delete")
+        .ends("DELETE_COMPLETE")
+        .exchanges(&[]);
+    assert_eq!(story.set(rack), set);
+    for name in rack::all_names(rack) {
+        story.ssm.remove(&name);
+    }
+}
+
+#[test]
 fn an_answer_that_s3_refuses_once_is_given_by_the_next_invocation() {
     let story = Story::begin("S3 refuses an answer");
     let rack = "refused";
