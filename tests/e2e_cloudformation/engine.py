@@ -83,7 +83,7 @@ class Control:
             "record_events": lambda: seams.record_events(record),
         }
         if unknown := LEFT_OUT - available.keys():
-            raise SystemExit(f"WITHOUT names {unknown}; there are {list(available)}")
+            raise ValueError(f"WITHOUT names {unknown}; there are {list(available)}")
         for name, install in available.items():
             if name not in LEFT_OUT:
                 install()
@@ -173,6 +173,15 @@ def serve():
         server.serve_forever()
 
 
-threading.Thread(target=serve, daemon=True).start()
+def serve_or_end():
+    try:
+        serve()
+    except Exception:
+        traceback.print_exc()
+        # Not by an exception, for another thread serves the gateway.
+        os._exit(1)
+
+
+threading.Thread(target=serve_or_end, daemon=True).start()
 sys.argv = sys.argv[:1]
 app.main()

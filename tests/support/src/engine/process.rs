@@ -64,7 +64,9 @@ impl Running {
             .expect("no holder panics");
         let line = output.text.lines().find(|line| line.contains(words));
         let line = line.map(str::to_owned);
-        line.unwrap_or_else(|| panic!("{} never said {words:?}:\n{}", self.name, output.text))
+        // Whoever panics with it takes it from those who listen.
+        drop(output);
+        line.unwrap_or_else(|| panic!("{} never said {words:?}:\n{}", self.name, self.said()))
     }
 
     /// All that it has said so far.
