@@ -57,6 +57,8 @@ pub struct Limits {
     pub refusals: u8,
     /// A handler that could go on has to wait for another; `u8::MAX` stands for no limit.
     pub preemptions: u8,
+    /// Only the first handler's answers are lost.
+    pub unheard_first: bool,
     /// The second handler has little time, so its leases are short, and it may be broken off.
     pub hurried: bool,
 }
@@ -69,6 +71,7 @@ impl Limits {
         losses: 0,
         refusals: 0,
         preemptions: u8::MAX,
+        unheard_first: false,
         hurried: false,
     };
 
@@ -83,6 +86,7 @@ impl Limits {
                 losses,
                 refusals,
                 preemptions,
+                unheard_first: false,
                 hurried: false,
             }),
             _ => None,
@@ -220,15 +224,23 @@ fn explore(scenario: &Scenario) {
     let tally = explorer.run();
     let test = thread::current();
     table::print(&format!(
-        "{}: {}\n{:>26} schedules {:>8} states {:>5} ends {:>6} steps {:>6} runs",
+        "{}: {}\n{:>10} schedules {:>8} states {:>5} ends {:>6} steps {:>6} runs",
         test.name().unwrap_or_default(),
         scenario.name(),
-        tally.schedules,
+        magnitude(tally.schedules),
         tally.states,
         tally.ends,
         tally.steps,
         explorer.behaviour.size().1
     ));
+}
+
+/// A number, or its power of ten where nobody would read all of its digits.
+fn magnitude(number: u128) -> String {
+    match number.checked_ilog10() {
+        Some(power) if power >= 9 => format!("10^{power}"),
+        _ => number.to_string(),
+    }
 }
 
 struct Explorer<'a> {
@@ -337,9 +349,10 @@ impl<'a> Explorer<'a> {
                     let is_write = self.behaviour.calls.thing(*call).is_write();
                     if may_go {
                         choices.push(Choice::Go(index));
-                        choices.extend(
-                            (is_write && state.left.losses > 0).then_some(Choice::Lose(index)),
-                        );
+                        let may_be_lost = is_write
+                            && state.left.losses > 0
+                            && (index == 0 || !state.left.unheard_first);
+                        choices.extend(may_be_lost.then_some(Choice::Lose(index)));
                         if state.left.refusals > 0 {
                             choices.push(Choice::Refuse(index, 0));
                             if self.may_last(state, index) {

@@ -110,6 +110,7 @@ fn a_delete_without_any_answer_ends_nobody_elses_claim() {
     let limits = Limits {
         losses: 2,
         preemptions: 0,
+        unheard_first: true,
         ..Limits::ORDER
     };
     let create = from_other_stack(make_event("create"));
