@@ -11,19 +11,19 @@ use time::OffsetDateTime;
 use x509_parser::asn1_rs::{Oid, oid};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
-    OID_EC_P256, OID_HASH_SHA1, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSASSAPSS,
-    OID_PKCS1_SHA1WITHRSA, OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA,
-    OID_PKCS1_SHA512WITHRSA, OID_SHA1_WITH_RSA, OID_SIG_ECDSA_WITH_SHA256,
-    OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519, OID_X509_EXT_NAME_CONSTRAINTS,
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_SHA1WITHRSA,
+    OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SHA1_WITH_RSA,
+    OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519,
+    OID_X509_EXT_NAME_CONSTRAINTS,
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
-use x509_parser::signature_algorithm::RsaSsaPssParams;
-use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name, X509Version};
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name, X509Version};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::name_constraints::NameConstraints;
 use crate::pki::undecodable::Undecodable;
+use crate::pki::weakness::Weakness;
 
 /// The PEM label of a certificate; Go takes no other for one.
 pub(crate) const LABEL: &str = "CERTIFICATE";
@@ -452,83 +452,6 @@ impl Borrow<Certificate> for CaCertificate {
     fn borrow(&self) -> &Certificate {
         &self.0
     }
-}
-
-/// Why no daemon or client of today takes an end-entity certificate. Its words follow "the certificate".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Weakness {
-    /// Its signature is of a kind that Go refuses.
-    #[error("bears a signature of a kind that no daemon of today accepts: {algorithm}")]
-    Signature {
-        /// What was signed with, and over which digest.
-        algorithm: &'static str,
-    },
-    /// Its serial number is negative.
-    #[error("has a negative serial number, and Go refuses to read such a certificate")]
-    NegativeSerial,
-    /// A client does not take it for a server's.
-    #[error("is not for a server: its extended key usage lacks serverAuth")]
-    NotForServers,
-    /// A daemon does not take it for a client's.
-    #[error("is not for a client: its extended key usage lacks clientAuth")]
-    NotForClients,
-}
-
-impl Weakness {
-    fn of(certificate: &X509Certificate<'_>) -> Option<Self> {
-        if let Some(algorithm) = refused_algorithm(&certificate.signature_algorithm) {
-            return Some(Self::Signature { algorithm });
-        }
-        // `x509.ParseCertificate` refuses it since Go 1.23; a daemon may be built to take it (`x509negativeserial=1`).
-        if certificate
-            .raw_serial()
-            .first()
-            .is_some_and(|first| first & 0x80 != 0)
-        {
-            return Some(Self::NegativeSerial);
-        }
-        // Go's `VerifyOptions.KeyUsages` is ServerAuth in a TLS client and ClientAuth in a server; an extension that
-        // is not there, or that names nothing, allows everything.
-        let usage = certificate.extended_key_usage().ok().flatten()?.value;
-        let names_nothing = !(usage.code_signing
-            || usage.email_protection
-            || usage.time_stamping
-            || usage.ocsp_signing)
-            && usage.other.is_empty();
-        match (usage.server_auth, usage.client_auth) {
-            _ if usage.any => None,
-            (false, false) if names_nothing => None,
-            (false, _) => Some(Self::NotForServers),
-            (true, false) => Some(Self::NotForClients),
-            (true, true) => None,
-        }
-    }
-}
-
-/// The name of a signature algorithm that Go's `x509.checkSignature` refuses, in a certificate that is not trusted by
-/// itself: an `InsecureAlgorithmError` for MD5 and, since Go 1.18, for SHA-1, and `ErrUnsupportedAlgorithm` for MD2 and
-/// SHA-224, which its `signatureAlgorithmDetails` lacks, and for DSA, which it has not verified since Go 1.16.
-fn refused_algorithm(algorithm: &AlgorithmIdentifier<'_>) -> Option<&'static str> {
-    let refused = [
-        (oid!(1.2.840.113549.1.1.2), "RSA over MD2"),
-        (oid!(1.2.840.113549.1.1.4), "RSA over MD5"),
-        (OID_PKCS1_SHA1WITHRSA, "RSA over SHA-1"),
-        (OID_SHA1_WITH_RSA, "RSA over SHA-1"),
-        (oid!(1.2.840.113549.1.1.14), "RSA over SHA-224"),
-        (oid!(1.2.840.10045.4.1), "ECDSA over SHA-1"),
-        (oid!(1.2.840.10045.4.3.1), "ECDSA over SHA-224"),
-        (oid!(1.2.840.10040.4.3), "DSA over SHA-1"),
-        (oid!(2.16.840.1.101.3.4.3.1), "DSA over SHA-224"),
-        (oid!(2.16.840.1.101.3.4.3.2), "DSA over SHA-256"),
-    ];
-    if algorithm.algorithm == OID_PKCS1_RSASSAPSS {
-        let parameters = algorithm.parameters.as_ref()?;
-        let parameters = RsaSsaPssParams::try_from(parameters).ok()?;
-        return (*parameters.hash_algorithm_oid() == OID_HASH_SHA1).then_some("RSA-PSS over SHA-1");
-    }
-    refused
-        .into_iter()
-        .find_map(|(refused, name)| (algorithm.algorithm == refused).then_some(name))
 }
 
 /// The common name in a name's DER, or the empty text where there is none.

@@ -2,11 +2,12 @@
 
 use zeroize::Zeroizing;
 
-use crate::pki::certificate::{self, CaCertificate, Certificate, Weakness};
+use crate::pki::certificate::{self, CaCertificate, Certificate};
 use crate::pki::encoding::{self, PemText};
 use crate::pki::instance;
 use crate::pki::private_key::PrivateKey;
 use crate::pki::undecodable::Undecodable;
+use crate::pki::weakness::Weakness;
 
 /// An end-entity certificate, and what stands behind it: cross-certificates, and perhaps others.
 #[derive(Clone, Debug, PartialEq, Eq)]

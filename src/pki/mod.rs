@@ -13,3 +13,4 @@ pub mod name_constraints;
 pub mod private_key;
 pub mod timestamp;
 pub mod undecodable;
+pub mod weakness;

@@ -5,7 +5,8 @@ use std::fmt;
 use time::{Duration, OffsetDateTime};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
-use crate::pki::certificate::{Certificate, Fingerprint, Weakness};
+use crate::pki::certificate::{Certificate, Fingerprint};
+use crate::pki::weakness::Weakness;
 use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::Spec;
 use crate::set::flaw::Flaw;

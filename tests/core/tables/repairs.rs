@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use docker_tls_certgen::pki::certificate::{Certificate, Weakness};
+use docker_tls_certgen::pki::certificate::Certificate;
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
+use docker_tls_certgen::pki::weakness::Weakness;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::obstacle::Obstacle;
 use docker_tls_certgen::plan::{Action, CutOff};
