@@ -4,6 +4,7 @@ WITHOUT in the environment names seams that are left out, to see that a step nee
 """
 
 import json
+import os
 import re
 import threading
 from urllib.parse import unquote
@@ -15,10 +16,10 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services import cloudformation, lambda_svc, s3, ssm
 from ministack.services.cloudformation import custom_resource, stacks
 
-REGION = "us-east-1"
-ACCOUNT = "123456789012"
+REGION = os.environ["MINISTACK_REGION"]
+ACCOUNT = os.environ["MINISTACK_ACCOUNT_ID"]
 # The access key of the account's owner.
-OWNER = "test"
+OWNER = os.environ["AWS_ACCESS_KEY_ID"]
 # CloudFormation's account, and the bucket of its that takes the answers of custom resources.
 CLOUDFORMATION = "999999999999"
 RESPONSES = "cloudformation-custom-resource-response-useast1"
