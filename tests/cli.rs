@@ -218,6 +218,42 @@ fn a_plain_key_is_warned_of_by_inspect_and_by_invoke() {
 }
 
 #[test]
+fn inspect_gives_the_word_that_takes_an_open_rotation_back_and_invoke_obeys_it() {
+    let desk = Desk::with_set();
+    let rotate = event_path("update-rotate.json");
+    desk.check(&["invoke", &rotate], 0);
+    let inspection = desk.check_json(&["inspect", "--json"], 0);
+    let [previous, current, word] = ["previous_ca", "current_ca", "take_back"]
+        .map(|field| inspection[field].as_str().expect("a rotation is open"));
+    assert_eq!(word, format!("{current}/{previous}"));
+    let (out, _) = desk.check(&["inspect"], 0);
+    assert!(
+        out.contains(&format!("take back  set RetiredCA to {word}")),
+        "{out}"
+    );
+    let set = format!("RetiredCA={word}");
+    let (out, _) = desk.check(&["invoke", &rotate, "--set", &set], 0);
+    assert!(out.contains("took the rotation back"), "{out}");
+    let (out, _) = desk.check(&["inspect"], 0);
+    assert!(!out.contains("take back"), "{out}");
+}
+
+#[test]
+fn half_a_word_is_obeyed_and_warned_of_with_the_whole_one() {
+    let desk = Desk::with_set();
+    let rotate = event_path("update-rotate.json");
+    desk.check(&["invoke", &rotate], 0);
+    let inspection = desk.check_json(&["inspect", "--json"], 0);
+    let [previous, current] = ["previous_ca", "current_ca"]
+        .map(|field| inspection[field].as_str().expect("a rotation is open"));
+    let set = format!("RetiredCA={previous}");
+    let (out, _) = desk.check(&["invoke", &rotate, "--set", &set], 0);
+    assert!(out.contains("closed the rotation"), "{out}");
+    let whole = format!("set it to {previous}/{current}");
+    assert!(out.contains("warning") && out.contains(&whole), "{out}");
+}
+
+#[test]
 fn the_store_is_its_owners_alone() {
     let desk = Desk::with_set();
     let store = desk.path(".docker-tls");

@@ -137,7 +137,10 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             let now = self.machine.now();
             let plan = planner::plan(spec, &assessment, now);
             if plan.as_ref().is_ok_and(Plan::is_keep) {
-                return Ok(self.reconciled(plan?, &stored, &assessment));
+                let mut reconciled = self.reconciled(plan?, &stored, &assessment);
+                let half_a_word = warning::half_a_word(spec, &assessment);
+                reconciled.warnings.extend(half_a_word);
+                return Ok(reconciled);
             }
             if self.claimant.is_shut_out(&stored) {
                 // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
@@ -157,7 +160,10 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 let mut reconciled = self.reconciled(plan, &stored, &publication.result);
                 // What is stored now does not tell any more.
                 let exposed = warning::exposed_keys(self.rack, &assessment);
-                reconciled.warnings.extend(exposed);
+                let half_a_word = warning::half_a_word(spec, &assessment);
+                reconciled
+                    .warnings
+                    .extend(exposed.into_iter().chain(half_a_word));
                 return Ok(reconciled);
             }
         }

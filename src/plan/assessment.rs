@@ -83,6 +83,19 @@ impl Assessment {
         (key.public_key() == authority.public_key()).then_some(key)
     }
 
+    /// The first CA that can be the anchor before the current one is, whether or not there is a current one.
+    pub(crate) fn first_anchor(&self) -> Option<&CaCertificate> {
+        self.anchors.first()
+    }
+
+    /// The same set with another CA key.
+    pub(crate) fn with_ca_key(&self, key: PrivateKey) -> Self {
+        Self::of(Found {
+            ca_key: Ok(key),
+            ..self.found.clone()
+        })
+    }
+
     /// The key of a CA that is not the current one, if that can vouch for another.
     pub(crate) fn vouching(&self, authority: &CaCertificate) -> Result<PrivateKey, Obstacle> {
         let nothing = State::empty();
@@ -99,11 +112,11 @@ impl Assessment {
             .is_some_and(|(current, leaf)| current.has_issued(leaf))
     }
 
-    /// The CA that an earlier event began to retire, and did not finish.
+    /// The previous CA that an earlier event began to retire, and did not finish.
     pub(crate) fn closing(&self) -> Option<&CaCertificate> {
-        let state = self.found.state.as_ref().ok()?;
+        let closing = self.found.state.as_ref().ok()?.closing()?;
         let mut retired = self.retired.iter();
-        retired.find(|ca| state.is_closing(&ca.fingerprint()))
+        retired.find(|ca| closing.finishes() && closing.retires(&ca.fingerprint()))
     }
 
     /// Rule 2 of docs/rotation.md: the anchor, if no CA of this key is trusted any more; `None` where no CA can be made
@@ -232,11 +245,16 @@ fn retired(found: &Found, current: Option<&CurrentCa>) -> Vec<CaCertificate> {
         return Vec::new();
     };
     let chain = found.cert.as_ref().ok();
+    let closing = state.closing();
+    let is_closing = |ca: &CaCertificate| {
+        let closing = closing.as_ref();
+        closing.is_some_and(|closing| closing.retires(&ca.fingerprint()))
+    };
     let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
     let is_in_use = |ca: &CaCertificate| match chain.and_then(|chain| chain.distance_to(ca)) {
         None => false,
         Some(0) => true,
-        Some(_) => !state.is_closing(&ca.fingerprint()),
+        Some(_) => !is_closing(ca),
     };
     let authorities = found.authorities();
     authorities

@@ -7,22 +7,8 @@ use crate::plan::assessment::{Anchor, Assessment};
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::spec::{Occasion, Spec};
+use crate::plan::word::Word;
 use crate::set::state::State;
-
-/// What the operator's word does.
-#[derive(Clone, Debug)]
-pub(crate) enum Word {
-    /// Nothing, or nothing new.
-    None,
-    /// The current CA is to issue the certificate, for everything that runs trusts it. The previous one cannot vouch for
-    /// it.
-    Move,
-    /// The previous CA is retired: by this event, or by one before it that did not come to its end.
-    Close {
-        /// The previous CA.
-        retired: CaCertificate,
-    },
-}
 
 /// One event's question, with the answers to what comes before the decision.
 pub(crate) struct Case<'a> {
@@ -40,14 +26,6 @@ pub(crate) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The CA that is retired by this event, or by one before it that did not come to its end.
-    pub(crate) const fn closed(&self) -> Option<&CaCertificate> {
-        match &self.word {
-            Word::Close { retired } => Some(retired),
-            Word::None | Word::Move => None,
-        }
-    }
-
     /// The previous CA that the published certificate is moved away from, by this event or by one before. It is trusted
     /// until the close.
     pub(crate) fn left_behind(&self) -> Option<&CaCertificate> {
@@ -59,7 +37,11 @@ impl Case<'_> {
 
     /// Whether a certificate is trusted by its date and by the operator's word, whatever leads to it.
     pub(crate) fn is_live(&self, certificate: &Certificate) -> bool {
-        !certificate.is_expired(self.now) && !self.state.has_retired(&certificate.fingerprint())
+        let fingerprint = certificate.fingerprint();
+        let closing = self.word.closing();
+        !certificate.is_expired(self.now)
+            && !self.state.has_retired(&fingerprint)
+            && !closing.is_some_and(|closing| closing.retires(&fingerprint))
     }
 
     /// Whether a Create finds nothing.

@@ -93,6 +93,11 @@ pub enum Cause {
         /// The previous CA.
         authority: Fingerprint,
     },
+    /// `RetiredCA` takes the rotation back, now or in an earlier event that did not finish.
+    TakenBack {
+        /// The CA that becomes the current one again.
+        authority: Fingerprint,
+    },
 }
 
 impl fmt::Display for Cause {
@@ -157,6 +162,9 @@ impl fmt::Display for Cause {
                 )
             }
             Self::Retired { authority } => write!(f, "the previous CA {authority} is retired"),
+            Self::TakenBack { authority } => {
+                write!(f, "RetiredCA returns to the previous CA {authority}")
+            }
         }
     }
 }

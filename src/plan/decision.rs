@@ -3,11 +3,13 @@
 use crate::pki::certificate::CaCertificate;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::Anchor;
-use crate::plan::case::{Case, Word};
+use crate::plan::case::Case;
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
+use crate::plan::taking_back::{TakingBack, TakingBackObstacle};
 use crate::plan::trust::trust;
+use crate::plan::word::{self, Word};
 use crate::plan::{
     Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
     Trust,
@@ -86,10 +88,28 @@ impl Case<'_> {
         let current = self.assessment.current_ca_certificate();
         let current = current.map(|ca| ca.fingerprint());
         let given = self.spec.properties.retired_ca;
-        let is_new = given != self.spec.old.retired_ca;
-        match current.filter(|_| is_new && current == given.map(|word| word.retired)) {
+        // A rollback may bring back what an earlier update said.
+        let is_new = given != self.spec.old.retired_ca
+            && !given.is_some_and(|word| self.state.has_heard(&word.to_string()));
+        match current.filter(|current| is_new && Some(*current) == given.map(|word| word.retired)) {
             Some(current) => Err(Refusal::RetiresCurrentCa { current }),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses to take a rotation back to a CA that could not stay. What was begun is completed all the same.
+    pub(crate) fn refuse_taking_back_to_what_is_due(&self, due: &[Cause]) -> Result<(), Refusal> {
+        match &self.word {
+            Word::TakeBack(TakingBack {
+                returning,
+                finish: Some(finish),
+                ..
+            }) if !due.is_empty() => Err(Refusal::CannotTakeBack {
+                previous: returning.fingerprint(),
+                obstacle: TakingBackObstacle::Due(due.to_vec()),
+                finish: Box::new(*finish),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -98,6 +118,7 @@ impl Case<'_> {
         match self.previous_ca() {
             Some(anchor) if self.spec.is_due(anchor, self.now) => Err(Refusal::AnchorEndsSoon {
                 anchor: anchor.fingerprint(),
+                finish: Box::new(word::finish(self.assessment, anchor)),
                 not_after: anchor.not_after(),
             }),
             _ => Ok(()),
@@ -111,13 +132,15 @@ impl Case<'_> {
         let gives_up_anchor = self.previous_ca().is_some() && matches!(anchor, AnchorPlan::Current);
         let ca = CaPlan::Keep(current.clone());
         let bundle_causes = self.bundle_causes(current, &anchor, &pair);
-        let writes_bundle = self.closed().is_some() || !bundle_causes.is_empty();
+        let ends_rotation = self.word.closing().is_some();
+        let writes_bundle = ends_rotation || !bundle_causes.is_empty();
         causes.splice(0..0, bundle_causes);
         causes.splice(0..0, self.word_cause());
         let repaired_keys = self.repaired_keys(&ca, &pair, &mut causes);
         let action = match &pair {
             _ if current.certificate().is_none() => Action::ReissueCa,
-            _ if self.closed().is_some() => Action::Close,
+            _ if matches!(self.word, Word::Close { .. }) => Action::Close,
+            _ if matches!(self.word, Word::TakeBack(_)) => Action::TakeBack,
             _ if matches!(self.word, Word::Move) => Action::Move,
             PairPlan::Issue { .. } | PairPlan::IssueByAnchor { .. } => Action::Reissue,
             PairPlan::Repair(_) | PairPlan::Rewrite { .. } => Action::Repair,
@@ -296,13 +319,20 @@ impl Case<'_> {
 
     /// Whether the published pair is good, and leads to the anchor.
     fn pair_is_good(&self) -> bool {
-        self.pair_causes.is_empty() && self.assessment.leads_to(self.anchor.as_ref())
+        self.pair_causes.is_empty() && self.pair_leads_to_anchor()
     }
 
     /// Whether the published pair is of use, and leads to the anchor, but another is asked for, or soon will have to be.
     fn pair_can_wait(&self) -> bool {
-        self.pair_causes.iter().all(Cause::can_wait)
-            && self.assessment.leads_to(self.anchor.as_ref())
+        self.pair_causes.iter().all(Cause::can_wait) && self.pair_leads_to_anchor()
+    }
+
+    /// Whether the published pair leads to the anchor. A rotation is taken back once it leads there directly.
+    fn pair_leads_to_anchor(&self) -> bool {
+        match &self.word {
+            Word::TakeBack(_) => self.assessment.leaf_is_of_current_ca(),
+            _ => self.assessment.leads_to(self.anchor.as_ref()),
+        }
     }
 
     /// Why the current CA ends soon, or has ended.
@@ -321,6 +351,7 @@ impl Case<'_> {
             causes.push(Cause::NotIntact { part: Part::Cert });
         }
         match self
+            .word
             .closed()
             .and_then(|closed| chain.without_crosses_of(closed))
         {
@@ -418,7 +449,7 @@ impl Case<'_> {
             return self.pair_causes.clone();
         }
         match (&self.word, self.previous_ca()) {
-            (Word::Move, _) => Vec::new(),
+            (Word::Move | Word::TakeBack(_), _) => Vec::new(),
             (_, Some(anchor)) => vec![Cause::NotLeadingTo {
                 anchor: anchor.fingerprint(),
             }],
@@ -436,6 +467,9 @@ impl Case<'_> {
             }
             Word::Close { retired } => Some(Cause::Retired {
                 authority: retired.fingerprint(),
+            }),
+            Word::TakeBack(taking_back) => Some(Cause::TakenBack {
+                authority: taking_back.returning.fingerprint(),
             }),
         }
     }
@@ -473,9 +507,14 @@ impl Case<'_> {
                 && authority != current
                 && anchor != Some(authority)
         };
+        let closing = self.word.closing();
+        let is_closing = |authority: &CaCertificate| {
+            let closing = closing.as_ref();
+            closing.is_some_and(|closing| closing.retires(&authority.fingerprint()))
+        };
         let retired = bundle.authorities().iter().filter(|authority| {
             (self.assessment.is_retired(authority) || loses_its_use(authority))
-                && self.closed() != Some(authority)
+                && !is_closing(authority)
         });
         causes.extend(retired.map(|authority| Cause::BundleHasRetired {
             authority: authority.fingerprint(),

@@ -34,6 +34,8 @@ pub struct Inspection {
     pub previous_ca: Option<String>,
     /// How far an open rotation has come, and what the operator does next, in words.
     pub rotation: Option<String>,
+    /// What `RetiredCA` says to take the open rotation back, if that is possible.
+    pub take_back: Option<String>,
     /// What is kept although it should not stay so, each in words.
     pub warnings: Vec<String>,
     /// What the next Update would do.
@@ -151,6 +153,8 @@ impl Inspection {
                 flaw: flaw.map(|flaw| flaw.to_string()),
             }
         });
+        let rotation = OpenRotation::of(&assessment);
+        let next = next_update(spec, &assessment, now);
         Self {
             rack: rack.name().to_owned(),
             id: rack.hex().to_owned(),
@@ -158,12 +162,15 @@ impl Inspection {
             parameters: parameters.to_vec(),
             current_ca: viewer.current.clone(),
             previous_ca: viewer.previous.clone(),
-            rotation: OpenRotation::of(&assessment).map(|rotation| rotation.to_string()),
+            rotation: rotation.as_ref().map(OpenRotation::to_string),
+            take_back: rotation
+                .and_then(|rotation| rotation.word_back)
+                .map(|word| word.to_string()),
             warnings: warnings(rack, stored, &assessment, now)
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            next: next_update(spec, &assessment, now),
+            next,
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::plan::{AnchorPlan, CaPlan, CrossPlan, LeafKey, PairPlan, Plan};
 pub(crate) struct Issued {
     /// The CA that will be the current one.
     pub(crate) current: CaCertificate,
-    /// Its key, where that is new.
-    pub(crate) new_ca_key: Option<PrivateKey>,
+    /// Its key.
+    pub(crate) ca_key: PrivateKey,
     /// The anchor, where that is another CA.
     pub(crate) anchor: Option<CaCertificate>,
     /// The certificate chain, where it is written.
@@ -34,15 +34,12 @@ pub(crate) fn issue(
 ) -> Result<Issued, IssueError> {
     let properties = &spec.properties;
     let validity = properties.ca_validity;
-    let (current, ca_key, new_ca_key) = match &plan.ca {
-        CaPlan::Keep(kept) => {
-            let certificate = certificate_of(kept, spec, now, mint)?;
-            (certificate, kept.key.clone(), None)
-        }
+    let (current, ca_key) = match &plan.ca {
+        CaPlan::Keep(kept) => (certificate_of(kept, spec, now, mint)?, kept.key.clone()),
         CaPlan::New => {
             let key = mint.key(properties.key_algorithm)?;
             let created = CertificateAuthority::create(&key, validity, now, mint)?;
-            (created.certificate().clone(), key.clone(), Some(key))
+            (created.certificate().clone(), key)
         }
     };
     let anchor = match &plan.anchor {
@@ -72,7 +69,7 @@ pub(crate) fn issue(
     };
     Ok(Issued {
         current,
-        new_ca_key,
+        ca_key,
         anchor,
         chain,
         new_key,

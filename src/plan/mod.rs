@@ -17,8 +17,10 @@ pub mod publication;
 mod recording;
 pub(crate) mod removal;
 pub mod spec;
+pub mod taking_back;
 mod trust;
 pub(crate) mod warning;
+mod word;
 pub mod write;
 
 use std::fmt;
@@ -32,8 +34,9 @@ use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::RetirementWord;
+use crate::plan::taking_back::TakingBackObstacle;
 use crate::set::rack::Part;
-use crate::set::state::{AnchorRecord, State, TokenHash};
+use crate::set::state::{AnchorRecord, Closing, State, TokenHash};
 
 /// What a plan amounts to, in one word; the most far-reaching word that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +53,8 @@ pub enum Action {
     Move,
     /// The open rotation ends: the previous CA is no longer trusted.
     Close,
+    /// The open rotation is taken back: the previous CA is the current one again.
+    TakeBack,
     /// The current CA's certificate is written again for the same key and the same name.
     ReissueCa,
     /// A new CA is trusted from now on, beside the old one, which still issues the end-entity certificate.
@@ -72,6 +77,7 @@ impl Action {
             Self::Reissue => "reissued the certificate from the same CA",
             Self::Move => "issued the certificate from the new CA, which everything trusts",
             Self::Close => "closed the rotation: the previous CA is no longer trusted",
+            Self::TakeBack => "took the rotation back: the previous CA is the current one again",
             Self::ReissueCa => "reissued the CA certificate for the same key and name",
             Self::Introduce => {
                 "introduced a new CA beside the old one, which still issues the certificate"
@@ -296,8 +302,8 @@ pub(crate) enum StatePlan {
     Write {
         /// The state as it will be, but for what depends on the CA that is issued.
         state: State,
-        /// The CA that is being retired until all is written.
-        closing: Option<Fingerprint>,
+        /// The end of a rotation, which is under way until all is written.
+        closing: Option<Closing>,
         /// What is recorded of the event's token.
         token: TokenPlan,
         /// What is recorded of the anchor.
@@ -334,14 +340,31 @@ pub(crate) enum AnchorRecordPlan {
 pub enum Refusal {
     /// `RetiredCA` names other CAs than those of the open rotation.
     #[error(
-        "property RetiredCA is {given}, but the previous CA and the current one are {expected}; expected that, or no \
-         RetiredCA while anything that was made before the latest rotation is still running"
+        "property RetiredCA is {given}, but the previous CA and the current one are {expected}; expected that once \
+         everything that is running was made after the latest rotation, and no RetiredCA until then{}",
+        or_taken_back(back.as_deref())
     )]
     NotThePreviousCa {
         /// What the property says.
         given: RetirementWord,
-        /// What it would have to say.
+        /// What it would have to say to finish the rotation.
         expected: Box<RetirementWord>,
+        /// What it would have to say to take the rotation back, if that is possible.
+        back: Option<Box<RetirementWord>>,
+    },
+    /// `RetiredCA` asks to take the rotation back, and the previous CA cannot be the current one again.
+    #[error(
+        "property RetiredCA asks to take the rotation back to the previous CA {previous}, but {obstacle}; once \
+         everything that is running and every launch template was made after the latest rotation, set RetiredCA to \
+         {finish}"
+    )]
+    CannotTakeBack {
+        /// The previous CA.
+        previous: Fingerprint,
+        /// Why it cannot be the current one again.
+        obstacle: TakingBackObstacle,
+        /// What `RetiredCA` says to finish the rotation instead.
+        finish: Box<RetirementWord>,
     },
     /// `RetiredCA` says that everything has moved to a certificate that is not published yet.
     #[error(
@@ -356,29 +379,34 @@ pub enum Refusal {
     #[error(
         "property RetiredCA names the previous CA {previous}, but the published certificate was not issued by the \
          current CA and would be refused once the previous CA is no longer trusted; remove RetiredCA from the \
-         template, and set a new RotationToken to complete the rotation that was broken off"
+         template, and set a new RotationToken to complete the rotation that was broken off{}",
+        or_taken_back(back.as_deref())
     )]
     PairOfPreviousCa {
         /// The previous CA.
         previous: Fingerprint,
+        /// What `RetiredCA` says to take the rotation back instead, if that is possible.
+        back: Option<Box<RetirementWord>>,
     },
     /// A rotation is asked for while one is open whose anchor ends soon.
     #[error(
         "property RotationToken has a new value, but the open rotation's previous CA {anchor} expires on {}, \
          after which daemons of different generations would refuse each other; replace everything that was made \
-         before the latest rotation, set RetiredCA to {anchor}, then set the new token",
+         before the latest rotation, set RetiredCA to {finish}, then set the new token",
         .not_after.date()
     )]
     AnchorEndsSoon {
         /// The previous CA.
         anchor: Fingerprint,
+        /// What `RetiredCA` says to finish the open rotation.
+        finish: Box<RetirementWord>,
         /// Its last second.
         not_after: OffsetDateTime,
     },
     /// A rotation is asked for that the very next event would close.
     #[error(
-        "property RetiredCA names the current CA {current}, which has to be replaced now; expected the previous \
-         CA's fingerprint once a rotation is open, or no RetiredCA"
+        "property RetiredCA names the current CA {current}, which has to be replaced now; expected no RetiredCA, and \
+         PreviousCACertSha256/CACertSha256 once everything that is running was made after that rotation"
     )]
     RetiresCurrentCa {
         /// The current CA.
@@ -395,4 +423,11 @@ pub enum Refusal {
         "the event is older than the latest change of this resource's ownership; nothing was changed"
     )]
     LateDuplicate,
+}
+
+/// The other way out of an open rotation, as the end of a sentence.
+fn or_taken_back(back: Option<&RetirementWord>) -> String {
+    back.map_or_else(String::new, |word| {
+        format!("; to take the rotation back instead, set RetiredCA to {word}")
+    })
 }

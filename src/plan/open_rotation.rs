@@ -8,6 +8,7 @@ use crate::pki::certificate::Fingerprint;
 use crate::plan::assessment::Assessment;
 use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::RetirementWord;
+use crate::plan::taking_back::TakingBack;
 
 /// A rotation that is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct OpenRotation {
     pub current: Fingerprint,
     /// How far it has come.
     pub step: RotationStep,
+    /// What `RetiredCA` says to take it back, if the previous CA's key is known; whatever that CA's date.
+    pub word_back: Option<RetirementWord>,
 }
 
 /// How far a rotation has come.
@@ -46,11 +49,18 @@ impl OpenRotation {
     pub fn of(assessment: &Assessment) -> Option<Self> {
         let previous = assessment.previous_ca()?;
         let current = assessment.current_ca_certificate()?;
+        let (previous_sha256, current_sha256) = (previous.fingerprint(), current.fingerprint());
+        let word_back = TakingBack::possible(assessment).map(|_| RetirementWord {
+            retired: current_sha256,
+            staying: Some(previous_sha256),
+            has_moved: false,
+        });
         Some(Self {
-            previous: previous.fingerprint(),
+            previous: previous_sha256,
             not_after: previous.not_after(),
-            current: current.fingerprint(),
+            current: current_sha256,
             step: Self::step(assessment)?,
+            word_back: word_back.ok(),
         })
     }
 

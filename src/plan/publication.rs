@@ -17,7 +17,7 @@ use crate::plan::issuance::{Issued, issue};
 use crate::plan::planner;
 use crate::plan::spec::Spec;
 use crate::plan::write::Write;
-use crate::plan::{AnchorRecordPlan, Plan, Refusal, StatePlan, TokenPlan};
+use crate::plan::{AnchorRecordPlan, CaPlan, Plan, Refusal, StatePlan, TokenPlan};
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
 use crate::set::parameter::{MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredSet};
@@ -98,13 +98,18 @@ pub fn publication(
         key.map(PrivateKey::encode)
     };
     let found = &assessment.found;
-    let new_ca_key = issued.new_ca_key.as_ref().map(PrivateKey::encode);
+    // New, or the anchor's again.
+    let other_ca_key = Some(&issued.ca_key).filter(|key| {
+        let stored = found.ca_key.as_ref();
+        !stored.is_ok_and(|stored| stored.public_key() == key.public_key())
+    });
+    let other_ca_key = other_ca_key.map(PrivateKey::encode);
     let new_key = issued.new_key.as_ref().map(PrivateKey::encode);
     let values = [
         (Part::State, before.as_ref().map(State::encode)),
         (
             Part::CaKey,
-            new_ca_key.or_else(|| repaired(Part::CaKey, &found.ca_key)),
+            other_ca_key.or_else(|| repaired(Part::CaKey, &found.ca_key)),
         ),
         (
             Part::CaCert,
@@ -174,11 +179,14 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
         return (None, None);
     };
     let mut before = state.clone();
-    if issued.new_ca_key.is_some() {
+    if matches!(plan.ca, CaPlan::New) {
         before.add_generation(&issued.current.fingerprint());
     }
     let mut after = before.clone();
-    before.set_closing(closing.as_ref());
+    if let Some(closing) = closing {
+        before.set_closing(Some(closing.clone()));
+        after.close(closing.clone());
+    }
     match token {
         TokenPlan::None => {}
         TokenPlan::See(token) => after.see(token.clone()),

@@ -1,9 +1,10 @@
 //! What the state remembers of a plan.
 
 use crate::pki::certificate::Certificate;
-use crate::plan::case::{Case, Word};
+use crate::plan::case::Case;
 use crate::plan::obstacle::Signer;
 use crate::plan::spec::Occasion;
+use crate::plan::word::Word;
 use crate::plan::{
     Action, AnchorPlan, AnchorRecordPlan, CaPlan, PairPlan, Plan, Refusal, StatePlan, TokenPlan,
 };
@@ -73,7 +74,7 @@ pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Resul
         }
         plan.state = StatePlan::Write {
             state,
-            closing: case.closed().map(|closed| closed.fingerprint()),
+            closing: case.word.closing(),
             token,
             anchor,
         };

@@ -8,6 +8,8 @@ use crate::pki::bundle::TrustBundle;
 use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
+use crate::plan::spec::{RetirementWord, Spec};
+use crate::plan::word;
 use crate::set::parameter::{ParameterType, StoredSet};
 use crate::set::rack::{Part, Rack};
 
@@ -31,6 +33,11 @@ pub enum Warning {
         /// Its first second.
         not_before: OffsetDateTime,
     },
+    /// `RetiredCA` names only the CA that goes.
+    HalfAWord {
+        /// What it should say.
+        whole: RetirementWord,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -52,6 +59,11 @@ impl fmt::Display for Warning {
                 "the {} is not valid until {}; check the clock",
                 part.certificate(),
                 timestamp(*not_before)
+            ),
+            Self::HalfAWord { whole } => write!(
+                f,
+                "RetiredCA names the CA that goes and not the one that stays, so it fits any rotation from that CA, \
+                 also one that somebody has begun since, and does nothing where it was said before; set it to {whole}"
             ),
         }
     }
@@ -88,6 +100,15 @@ pub fn warnings(
         .chain(exposed_keys(rack, assessment))
         .chain(early)
         .collect()
+}
+
+/// What there is to warn of in the word of an event that found this set, where it is about the open rotation.
+pub(crate) fn half_a_word(spec: &Spec, found: &Assessment) -> Option<Warning> {
+    let given = spec.properties.retired_ca?;
+    let is_new = spec.old.retired_ca != Some(given);
+    let whole = word::finish(found, found.previous_ca()?);
+    let is_half = given.staying.is_none() && given.retired == whole.retired;
+    (is_new && is_half).then_some(Warning::HalfAWord { whole })
 }
 
 /// The private keys that stand where certificates are published.

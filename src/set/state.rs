@@ -110,6 +110,9 @@ pub struct State {
     /// The CA that is being retired, until all is written that this takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     closing: Option<ShortFingerprint>,
+    /// The recorded anchor that becomes the current CA again meanwhile, where a rotation is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    returning: Option<ShortFingerprint>,
     /// The previous CA that the published certificate no longer leads to, by the operator's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     moved_from: Option<AnchorRecord>,
@@ -127,6 +130,46 @@ pub struct State {
 struct Pending {
     token: TokenHash,
     ca: ShortFingerprint,
+}
+
+/// The end of a rotation, which is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    retired: ShortFingerprint,
+    returning: Option<ShortFingerprint>,
+}
+
+impl Closing {
+    /// This CA, which was the anchor, is retired.
+    pub(crate) fn finish(retired: &Fingerprint) -> Self {
+        Self {
+            retired: retired.into(),
+            returning: None,
+        }
+    }
+
+    /// This CA, which was the current one, is retired, and this anchor becomes the current one again.
+    pub(crate) fn take_back(retired: &Fingerprint, returning: &Fingerprint) -> Self {
+        Self {
+            retired: retired.into(),
+            returning: Some(returning.into()),
+        }
+    }
+
+    /// Whether this CA is retired.
+    pub(crate) fn retires(&self, ca: &Fingerprint) -> bool {
+        self.retired == ca.into()
+    }
+
+    /// Whether this CA becomes the current one again.
+    pub(crate) fn returns_to(&self, ca: &Fingerprint) -> bool {
+        self.returning.as_ref() == Some(&ca.into())
+    }
+
+    /// Whether the rotation is finished, and not taken back.
+    pub(crate) fn finishes(&self) -> bool {
+        self.returning.is_none()
+    }
 }
 
 /// What is recorded of a CA: of the anchor, that everything published since the last close trusts and leads to; or of a
@@ -230,6 +273,7 @@ impl State {
             words: Vec::new(),
             pending: None,
             closing: None,
+            returning: None,
             moved_from: None,
             generations: Vec::new(),
             anchor: None,
@@ -277,6 +321,7 @@ impl State {
         worst.words = vec![token.clone(); MAX_WORDS];
         worst.retired = vec![retired.clone(); MAX_RETIRED];
         worst.closing = Some(retired.clone());
+        worst.returning = Some(retired.clone());
         worst.generations = vec![retired.clone(); MAX_GENERATIONS];
         worst.pending = Some(Pending { token, ca: retired });
         worst.left = (0..MAX_LEFT)
@@ -326,6 +371,13 @@ impl State {
         self.pending.as_ref().is_some_and(|p| p.ca == ca.into())
     }
 
+    /// Takes the pending token for seen, for what it asked for is taken back.
+    pub(crate) fn give_up_pending(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.see(pending.token);
+        }
+    }
+
     /// Takes the pending token for seen if this CA, which issued the published leaf, is the one that was made for it.
     pub(crate) fn settle_pending(&mut self, issuer_of_published: &Fingerprint) {
         if self.is_pending_for(issuer_of_published)
@@ -359,14 +411,28 @@ impl State {
         self.words.contains(&TokenHash::new(word))
     }
 
-    /// Records that a CA is being retired, or that none is.
-    pub(crate) fn set_closing(&mut self, ca: Option<&Fingerprint>) {
-        self.closing = ca.map(ShortFingerprint::from);
+    /// Records that a rotation is coming to its end, or that none is.
+    pub(crate) fn set_closing(&mut self, closing: Option<Closing>) {
+        (self.closing, self.returning) = match closing {
+            Some(closing) => (Some(closing.retired), closing.returning),
+            None => (None, None),
+        };
     }
 
-    /// Whether a CA is being retired: an event began to, and did not come to its end.
-    pub(crate) fn is_closing(&self, ca: &Fingerprint) -> bool {
-        self.closing.as_ref() == Some(&ca.into())
+    /// Records that a rotation has come to its end: the CA that it retires is retired.
+    pub(crate) fn close(&mut self, closing: Closing) {
+        self.set_closing(None);
+        if !self.retired.contains(&closing.retired) {
+            push_newest(&mut self.retired, closing.retired, MAX_RETIRED);
+        }
+    }
+
+    /// The end of a rotation that an event began and did not complete.
+    pub(crate) fn closing(&self) -> Option<Closing> {
+        Some(Closing {
+            retired: self.closing.clone()?,
+            returning: self.returning.clone(),
+        })
     }
 
     /// Records a CA as one of ours since the last close.

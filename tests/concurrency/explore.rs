@@ -15,6 +15,9 @@ use std::rc::Rc;
 use std::slice;
 use std::thread;
 
+use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::spec::RetirementWord;
+use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::store::PUT_LIMIT;
 use docker_tls_testing::table;
 use serde_json::Value;
@@ -23,7 +26,7 @@ use time::Duration;
 use crate::behaviour::{Behaviour, NodeId, Numbering, Want};
 use crate::cloudformation::{make_request, rack};
 use crate::machine::EPOCH;
-use crate::store::{Answer, Call, Failure, MemoryStore};
+use crate::store::{Answer, Call, Failure, MemoryStore, stored_set};
 use crate::witness::{Published, Witness};
 
 /// How much time passes when a schedule lets time pass: so little that a put can still take effect, and so much that
@@ -125,10 +128,16 @@ impl Scenario {
         types.join(" ‖ ")
     }
 
-    /// Whether an operator gives the word that everything old is gone.
+    /// Whether an operator gives the word that everything old is gone. That the current CA goes is none: it takes a
+    /// rotation back.
     fn closes(&self) -> bool {
-        let retired = |event: &Value| !event["ResourceProperties"]["RetiredCA"].is_null();
-        self.events.iter().any(retired)
+        let assessment = Assessment::of(Found::decode(&stored_set(&self.start.set(&rack()))));
+        let current = assessment.current_ca_certificate();
+        let current = current.map(|current| current.fingerprint());
+        let words = self.events.iter().filter_map(|event| {
+            RetirementWord::parse(event["ResourceProperties"]["RetiredCA"].as_str()?)
+        });
+        words.map(|word| word.retired).any(|ca| Some(ca) != current)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Two events at once, in every order of their calls.
 
-use docker_tls_certgen::pki::certificate::Fingerprint;
 use docker_tls_certgen::plan::assessment::Assessment;
+use docker_tls_certgen::plan::open_rotation::OpenRotation;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
@@ -63,11 +63,23 @@ fn owned_by_two() -> MemoryStore {
     make_store(&[make_event("create"), from_other_stack(make_event("create"))])
 }
 
-fn previous_ca(store: &MemoryStore) -> Fingerprint {
+fn rotation(store: &MemoryStore) -> OpenRotation {
     let found = Found::decode(&stored_set(&store.set(&rack())));
-    let assessment = Assessment::of(found);
-    let previous = assessment.previous_ca();
-    previous.expect("a rotation is open").fingerprint()
+    OpenRotation::of(&Assessment::of(found)).expect("a rotation is open")
+}
+
+/// An Update that finishes the rotation.
+fn make_close(store: &MemoryStore) -> Value {
+    let word = rotation(store).next_word().expect("it has a next step");
+    make_event_with("update-retire", &json!({ "RetiredCA": word.to_string() }))
+}
+
+/// An Update that takes the rotation back.
+fn make_back(store: &MemoryStore) -> Value {
+    let word = rotation(store)
+        .word_back
+        .expect("the anchor's key is known");
+    make_event_with("update-retire", &json!({ "RetiredCA": word.to_string() }))
 }
 
 /// CloudFormation's Delete of a resource whose Create timed out: the id is CloudFormation's own invention.
@@ -177,18 +189,33 @@ fn a_set_without_its_ca_certificate_gets_it_back_once() {
 #[test]
 fn a_close_that_is_delivered_twice_at_once_closes_once() {
     let store = rotated();
-    let retired = json!({ "RetiredCA": previous_ca(&store).to_string() });
-    let events = twice(&make_event_with("update-retire", &retired));
-    check(&store, &events, End::Set);
+    check(&store, &twice(&make_close(&store)), End::Set);
 }
 
 #[test]
 fn a_close_and_a_rotation_at_once_refuse_nobody_who_has_moved() {
     let store = rotated();
-    let retired = json!({ "RetiredCA": previous_ca(&store).to_string() });
     let rotate = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
-    let events = [make_event_with("update-retire", &retired), rotate];
-    check(&store, &events, End::Set);
+    check(&store, &[make_close(&store), rotate], End::Set);
+}
+
+#[test]
+fn a_rotation_that_is_taken_back_twice_at_once_is_taken_back_once() {
+    let store = rotated();
+    check(&store, &twice(&make_back(&store)), End::Set);
+}
+
+#[test]
+fn a_rotation_that_is_taken_back_beside_another_rotation_refuses_nobody() {
+    let store = rotated();
+    let rotate = make_event_with("update-rotate", &json!({ "RotationToken": "another" }));
+    check(&store, &[make_back(&store), rotate], End::Set);
+}
+
+#[test]
+fn a_rotation_that_is_taken_back_and_finished_at_once_comes_to_one_of_both_ends() {
+    let store = rotated();
+    check(&store, &[make_back(&store), make_close(&store)], End::Set);
 }
 
 #[test]

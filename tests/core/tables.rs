@@ -10,6 +10,7 @@ mod repairs;
 mod retired_ca;
 mod rotation;
 mod state;
+mod taking_back;
 mod text;
 mod tokens;
 mod trust;

@@ -149,11 +149,12 @@ impl History {
         }
     }
 
-    /// Three rotations, the CA key lost, the CA certificate lost, and the close.
+    /// Two rotations that are taken back, a third, the CA key lost, the CA certificate lost, and the close.
     #[track_caller]
     pub fn live(mut self) -> Self {
         self.rotate("rotated once");
         self.rotate("twice");
+        self.take_back("taken back");
         self.rotate("three times");
         self.lose(Part::CaKey, CA_KEY_LOST);
         self.lose(Part::CaCert, CA_CERT_LOST);
@@ -188,12 +189,29 @@ impl History {
 
     /// An update with the operator's word that the previous CA is done with.
     #[track_caller]
-    fn close(&mut self, name: &'static str) {
-        let response = self.invoke("update.json", &[]);
-        let previous = response["Data"]["PreviousCACertSha256"].as_str();
-        let retired = format!("RetiredCA={}", previous.expect("a response has it"));
+    pub fn close(&mut self, name: &'static str) {
+        let [current, previous] = self.both_cas();
+        let retired = format!("RetiredCA={previous}/{current}");
         self.invoke("update.json", &[&retired]);
         self.export(name);
+    }
+
+    /// An update that makes the previous CA the current one again.
+    #[track_caller]
+    fn take_back(&mut self, name: &'static str) {
+        let [current, previous] = self.both_cas();
+        self.invoke_harmlessly(&[&format!("RetiredCA={current}/{previous}")]);
+        self.export(name);
+    }
+
+    /// The fingerprints of the current CA and of the previous one.
+    #[track_caller]
+    fn both_cas(&self) -> [String; 2] {
+        let response = self.invoke("update.json", &[]);
+        ["CACertSha256", "PreviousCACertSha256"].map(|attribute| {
+            let sha256 = response["Data"][attribute].as_str();
+            sha256.expect("a response has it").to_owned()
+        })
     }
 
     /// The latest generation.

@@ -94,6 +94,13 @@ fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
         let style = AnsiColor::Cyan.on_default().bold();
         println!("\n{style}rotation{style:#}  {rotation}");
     }
+    if let Some(word) = &inspection.take_back {
+        let style = AnsiColor::Cyan.on_default().bold();
+        println!(
+            "\n{style}take back{style:#}  set RetiredCA to {word}: the previous CA is the current one again, and nobody \
+             is refused"
+        );
+    }
     let style = if inspection.next.cuts_off {
         AnsiColor::Red.on_default().bold()
     } else if inspection.next.is_due {

@@ -61,6 +61,11 @@ impl Template {
             Event::NoOp => return Some(self.clone()),
             Event::NewToken => wish.token = wish.token.max(self.former.token) + 1,
             Event::Close => wish.retired = Some(reading.word()?),
+            Event::TakeBack => wish.retired = Some(reading.word_back()?),
+            Event::TakeBackAndRotate => {
+                wish.retired = Some(reading.word_back()?);
+                wish.token = wish.token.max(self.former.token) + 1;
+            }
             Event::CloseMoved => wish.retired = Some(format!("{}/moved", reading.word()?)),
             Event::CloseAndRotate => {
                 wish.retired = Some(reading.word()?);

@@ -123,6 +123,7 @@ pub fn summary(plan: &Plan) -> String {
             Cause::BundleHasRetired { .. } => "the bundle has a retired CA".to_owned(),
             Cause::Retired { .. } => "RetiredCA".to_owned(),
             Cause::Trusted { .. } => "RetiredCA, to move".to_owned(),
+            Cause::TakenBack { .. } => "RetiredCA, to take back".to_owned(),
             cause => cause.to_string(),
         })
         .collect();

@@ -117,6 +117,12 @@ impl Reading {
         Some(format!("{previous}/{current}"))
     }
 
+    /// What `RetiredCA` says to take the rotation back.
+    pub fn word_back(&self) -> Option<String> {
+        let (previous, current) = (self.previous_ca.as_ref()?, self.current_ca.as_ref()?);
+        Some(format!("{current}/{previous}"))
+    }
+
     /// The keys of the CAs of which anything is left that tells of them.
     pub fn traces(&self, catalog: &Catalog, now: i64) -> Keys {
         let mut traces = self.traces.clone();

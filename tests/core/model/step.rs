@@ -200,6 +200,10 @@ pub enum Event {
     CloseMoved,
     /// `RetiredCA`, to the previous and the current CA, and `RotationToken`, to a value not seen before.
     CloseAndRotate,
+    /// `RetiredCA`, to the current and the previous CA.
+    TakeBack,
+    /// `RetiredCA`, to the current and the previous CA, and `RotationToken`, to a value not seen before.
+    TakeBackAndRotate,
     /// `RetiredCA`, to the current CA's fingerprint, too early.
     CloseTooEarly,
     /// Everything back to what it was before the last change.
@@ -208,7 +212,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::NoOp,
         Self::Again,
         Self::Twice,
@@ -216,6 +220,8 @@ impl Event {
         Self::Close,
         Self::CloseMoved,
         Self::CloseAndRotate,
+        Self::TakeBack,
+        Self::TakeBackAndRotate,
         Self::CloseTooEarly,
         Self::SetBack,
     ];

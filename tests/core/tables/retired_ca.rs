@@ -88,15 +88,22 @@ fn another_cas_fingerprint_is_refused_with_the_right_one() {
             staying: None,
             has_moved: false,
         };
+        let back = RetirementWord {
+            retired: fingerprint(&rotated, 0),
+            staying: Some(previous),
+            has_moved: false,
+        };
         let is_expected = Refusal::NotThePreviousCa {
             given: word,
             expected: Box::new(expected),
+            back: Some(Box::new(back)),
         };
         assert_eq!(refusal, is_expected);
         let text = refusal.to_string();
         assert!(text.contains("RetiredCA"), "{text}");
         assert!(text.contains(&given.to_string()), "{text}");
-        assert!(text.contains(&previous.to_string()), "{text}");
+        assert!(text.contains(&expected.to_string()), "{text}");
+        assert!(text.contains(&back.to_string()), "{text}");
     }
 }
 
@@ -161,7 +168,13 @@ fn it_is_refused_while_the_published_pair_is_of_a_previous_ca_that_can_vouch() {
     let new = json!({ "RetiredCA": previous.to_string() });
     let refusal = plan(&make_change(&json!({}), &new), &stored, NOW);
     let refusal = refusal.expect_err("the pair would be refused");
-    assert_eq!(refusal, Refusal::PairOfPreviousCa { previous });
+    let back = RetirementWord {
+        retired: fingerprint(&stored, 0),
+        staying: Some(previous),
+        has_moved: false,
+    };
+    let back = Some(Box::new(back));
+    assert_eq!(refusal, Refusal::PairOfPreviousCa { previous, back });
 }
 
 #[test]

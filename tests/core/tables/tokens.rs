@@ -3,6 +3,7 @@
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
+use docker_tls_certgen::plan::spec::RetirementWord;
 use docker_tls_certgen::plan::{Action, Refusal};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
@@ -101,7 +102,17 @@ fn a_token_is_refused_while_the_open_rotations_anchor_is_within_the_renewal_wind
     for moment in [in_window, not_after] {
         let refusal = plan(&spec, &stored, moment).expect_err("two generations would part");
         let anchor = fingerprint(&stored, 1);
-        assert_eq!(refusal, Refusal::AnchorEndsSoon { anchor, not_after });
+        let finish = Box::new(RetirementWord {
+            retired: anchor,
+            staying: Some(fingerprint(&stored, 0)),
+            has_moved: false,
+        });
+        let is_expected = Refusal::AnchorEndsSoon {
+            anchor,
+            finish,
+            not_after,
+        };
+        assert_eq!(refusal, is_expected);
         let text = refusal.to_string();
         assert!(
             text.contains("RotationToken") && text.contains("RetiredCA"),

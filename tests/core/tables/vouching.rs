@@ -357,7 +357,7 @@ fn rotation(stored: &StoredSet) -> Option<OpenRotation> {
 }
 
 #[track_caller]
-fn check_rotation(stored: &StoredSet, step: RotationStep, word: &str) {
+fn check_rotation(stored: &StoredSet, step: RotationStep, word: &str, has_way_back: bool) {
     let [current, previous] =
         [0, 1].map(|index| certificates(stored, Part::CaCert).swap_remove(index));
     let expected = OpenRotation {
@@ -365,6 +365,11 @@ fn check_rotation(stored: &StoredSet, step: RotationStep, word: &str) {
         not_after: previous.not_after(),
         current: current.fingerprint(),
         step,
+        word_back: has_way_back.then(|| RetirementWord {
+            retired: current.fingerprint(),
+            staying: Some(previous.fingerprint()),
+            has_moved: false,
+        }),
     };
     let found = rotation(stored);
     assert_eq!(found.as_ref(), Some(&expected));
@@ -390,7 +395,12 @@ fn introduced_moved_and_closed_each_connect_with_the_step_before_and_say_what_co
             obstacle: start.obstacle_of_previous(),
             leaf_not_after: leaf(&introduced).not_after(),
         };
-        check_rotation(&introduced, step, &move_word(&introduced));
+        check_rotation(
+            &introduced,
+            step,
+            &move_word(&introduced),
+            start.is_recorded,
+        );
         check_all_connect(&[before, &introduced], NOW);
 
         let mut moved = introduced.clone();
@@ -405,7 +415,7 @@ fn introduced_moved_and_closed_each_connect_with_the_step_before_and_say_what_co
             kept,
         };
         start.check(&make_word(&introduced), &mut moved, NOW, &expected);
-        check_rotation(&moved, RotationStep::Moved, &close_word(&moved));
+        check_rotation(&moved, RotationStep::Moved, &close_word(&moved), false);
         check_all_connect(&[&introduced, &moved], NOW);
         // Whoever trusts A alone is refused: that is what the word said there is none of. Its certificate is still good.
         check_refuses(before, &moved, NOW);
@@ -442,7 +452,7 @@ fn the_previous_cas_fingerprint_alone_moves_and_does_not_close() {
         let spec = make_change(&template(), &plain);
         check_calm(&spec, &mut stored, NOW, Action::Move);
         check_kept(&spec, &stored, NOW);
-        check_rotation(&stored, RotationStep::Moved, &close_word(&stored));
+        check_rotation(&stored, RotationStep::Moved, &close_word(&stored), false);
     }
 }
 
@@ -495,10 +505,12 @@ fn check_refused(stored: &StoredSet, old: &Value, given: &str, expected: &str) {
         [given, expected].map(|word| RetirementWord::parse(word).expect("it is a word"));
     let wanted = match refusal {
         Refusal::NotMovedYet { .. } => Refusal::NotMovedYet { expected },
-        _ => Refusal::NotThePreviousCa {
+        Refusal::NotThePreviousCa { ref back, .. } => Refusal::NotThePreviousCa {
             given,
             expected: Box::new(expected),
+            back: back.clone(),
         },
+        refusal => panic!("another refusal: {refusal}"),
     };
     assert_eq!(refusal, wanted);
     assert!(
@@ -515,7 +527,7 @@ fn a_wrong_word_is_refused_with_the_right_one_in_each_step() {
         let (a, b) = (fingerprint(&introduced, 1), fingerprint(&introduced, 0));
         let right = move_word(&introduced);
         for wrong in [
-            format!("{b}/{a}"),
+            format!("{b}/{a}/moved"),
             format!("{b}"),
             format!("{stranger}/{b}"),
             format!("{a}/{stranger}"),
@@ -539,7 +551,7 @@ fn once_it_has_moved_a_wrong_word_is_refused_with_the_one_that_closes() {
         let (a, b) = (fingerprint(&moved, 1), fingerprint(&moved, 0));
         let (old, right) = (with_word(&move_word(&moved)), close_word(&moved));
         for wrong in [
-            format!("{b}/{a}"),
+            format!("{b}/{a}/moved"),
             format!("{stranger}/{b}/moved"),
             format!("{a}/{stranger}/moved"),
             format!("{stranger}"),
@@ -606,7 +618,7 @@ fn a_token_in_moved_rotates_under_the_new_ca_and_the_close_drops_both() {
             check_all_connect(&[&introduced, &moved, &rotated], NOW);
             check_accepts(&rotated, before, NOW);
         }
-        check_rotation(&rotated, RotationStep::Anchored, &move_word(&rotated));
+        check_rotation(&rotated, RotationStep::Anchored, &move_word(&rotated), true);
 
         let mut closed = rotated.clone();
         let old = merged(&with_word(&word), json!({ "RotationToken": "b" }));
@@ -748,6 +760,7 @@ fn a_pair_that_is_lost_in_introduced_is_issued_by_the_previous_ca_where_its_key_
                         leaf_not_after: leaf(&stored).not_after(),
                     },
                     &move_word(&introduced),
+                    true,
                 );
             } else {
                 check_refuses(before, &stored, NOW);
@@ -787,7 +800,7 @@ fn without_the_state_introduced_is_told_from_the_pair_and_moves_and_closes_as_ev
             obstacle: start.obstacle_of_previous(),
             leaf_not_after: leaf(&stored).not_after(),
         };
-        check_rotation(&stored, step, &move_word(&stored));
+        check_rotation(&stored, step, &move_word(&stored), false);
         for action in [Action::Move, Action::Close] {
             let spec = make_word_in(&plain_template(), &stored);
             check_calm(&spec, &mut stored, NOW, action);

@@ -73,6 +73,12 @@ fn close(rig: &Rig) -> Value {
     json!({ "RetiredCA": fingerprint(&bundle[1]) })
 }
 
+fn take_back(rig: &Rig) -> Value {
+    let bundle = certificates(Set::read(&rig.ssm, RACK).value(Part::CaCert));
+    let [current, previous] = [0, 1].map(|index: usize| fingerprint(&bundle[index]));
+    json!({ "RetiredCA": format!("{current}/{previous}") })
+}
+
 #[test]
 fn a_rotation_of_our_own_set_can_stop_before_any_write() {
     check_every_crash(ours, token);
@@ -91,6 +97,11 @@ fn a_rotation_of_a_deployed_set_can_stop_before_any_write() {
 #[test]
 fn a_close_can_stop_before_any_write() {
     check_every_crash(ours_rotated, close);
+}
+
+#[test]
+fn taking_a_rotation_back_can_stop_before_any_write() {
+    check_every_crash(ours_rotated, take_back);
 }
 
 #[test]

@@ -159,6 +159,43 @@ fn retired_ca_closes_the_rotation_and_has_no_effect_when_it_stays() {
 }
 
 #[test]
+fn the_two_cas_in_the_other_order_take_the_rotation_back_and_refuse_nobody() {
+    let rig = Rig::start();
+    let mut generator = Resource::created(&rig, RACK);
+    let first = Set::read(&rig.ssm, RACK);
+    let rotated = generator.rotate("1");
+    let [previous, current] = [rotated.previous_ca(), rotated.current_ca()];
+    let mut all = Published::of(&[&first, &Set::read(&rig.ssm, RACK)]);
+
+    let word = format!("{current}/{previous}");
+    let back = generator.close(&word);
+    assert_eq!(
+        back.parts_put(RACK),
+        [Part::CaKey, Part::CaCert, Part::Cert]
+    );
+    assert_eq!((back.current_ca(), back.previous_ca()), (previous, ""));
+    let set = Set::read(&rig.ssm, RACK);
+    check_strict(&set);
+    for part in [Part::CaKey, Part::CaCert] {
+        assert_eq!(set.value(part), first.value(part), "{part:?}");
+    }
+    all.add(&set);
+    generator.check_kept();
+    generator.check_rolled_back(json!({ "RetiredCA": null }));
+
+    // The next rotation is under the same anchor.
+    assert_eq!(generator.rotate("2").previous_ca(), previous);
+    all.add(&Set::read(&rig.ssm, RACK));
+    // Four certificates, and three bundles: the anchor's own is published twice.
+    assert_eq!(all.check_all_connect(), 12);
+    generator.check_kept();
+    generator
+        .update(json!({ "RetiredCA": format!("{previous}/{current}") }))
+        .failed(&["RetiredCA", previous])
+        .wrote_nothing();
+}
+
+#[test]
 fn retired_ca_is_taken_in_upper_case_and_with_colons() {
     let rig = Rig::start();
     let mut generator = Resource::created(&rig, RACK);
