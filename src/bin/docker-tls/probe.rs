@@ -9,7 +9,7 @@ use anstream::println;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use docker_tls_certgen::pki::bundle::TrustBundle;
-use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
+use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate, common_name_of};
 use docker_tls_certgen::pki::timestamp::timestamp;
 use docker_tls_certgen::pki::undecodable::Undecodable;
 use docker_tls_certgen::set::decoded::Found;
@@ -28,7 +28,8 @@ const DOCKER_PORT: u16 = 2376;
 /// Tell which CA generations running daemons trust, without any credential.
 ///
 /// A daemon names the CAs whose clients it takes, and presents its certificate, before a client has shown anything.
-/// It has moved when it takes clients of the current CA and presents a certificate that this CA issued. When all have
+/// It has moved when it takes clients of the current CA and presents a certificate that this CA issued. One that was
+/// started before a rotation was closed goes on taking clients of the retired CA until it is restarted. When all have
 /// moved, and every launch template was made after the latest step of the rotation, the word that `docker-tls inspect`
 /// gives for RetiredCA is safe. While the new CA is only introduced, it is enough that all take its clients.
 #[derive(Args)]
@@ -70,6 +71,9 @@ struct Finding {
     /// The CAs whose clients it takes, by common name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trusts: Vec<String>,
+    /// Those of them that the trust bundle does not hold, by common name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trusts_besides: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     presents: Option<Presented>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +94,8 @@ struct Presented {
 #[serde(rename_all = "kebab-case")]
 enum Verdict {
     Moved,
+    /// It has moved, and takes clients besides of a CA that the trust bundle does not hold any more.
+    TrustsRetired,
     NotYet,
     /// It takes any client: whoever reaches it is root on its instance.
     NotMutual,
@@ -97,8 +103,9 @@ enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Moved,
+        Self::TrustsRetired,
         Self::NotYet,
         Self::NotMutual,
         Self::Unreachable,
@@ -107,6 +114,7 @@ impl Verdict {
     const fn words(self) -> &'static str {
         match self {
             Self::Moved => "moved",
+            Self::TrustsRetired => "trusts retired",
             Self::NotYet => "not yet",
             Self::NotMutual => "NOT mTLS",
             Self::Unreachable => "unreachable",
@@ -116,7 +124,7 @@ impl Verdict {
     fn style(self) -> Style {
         match self {
             Self::Moved => AnsiColor::Green.on_default(),
-            Self::NotYet => AnsiColor::Yellow.on_default(),
+            Self::TrustsRetired | Self::NotYet => AnsiColor::Yellow.on_default(),
             Self::NotMutual => AnsiColor::Red.on_default().bold(),
             Self::Unreachable => AnsiColor::Red.on_default(),
         }
@@ -127,6 +135,7 @@ impl Verdict {
 struct Summary<'a> {
     current_ca: Generation,
     moved: usize,
+    trusts_retired: usize,
     not_yet: usize,
     not_mutual: usize,
     unreachable: usize,
@@ -141,13 +150,13 @@ struct Generation {
 
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
-    let current = current_ca(arguments).await?;
+    let published = Published::read(arguments).await?;
     let hosts = hosts(&arguments.hosts)?;
     let limit = Duration::from_secs(arguments.timeout);
     let at_once = usize::try_from(arguments.at_once).unwrap_or(1);
     let progress = Progress::new(hosts.len());
     let mut findings: Vec<(usize, Finding)> = stream::iter(hosts.iter().enumerate())
-        .map(async |(index, host)| (index, probe(host, limit, &current).await))
+        .map(async |(index, host)| (index, probe(host, limit, &published).await))
         .buffer_unordered(at_once)
         .inspect(|_| progress.advance())
         .collect()
@@ -155,7 +164,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     progress.clear();
     findings.sort_by_key(|(index, _)| *index);
     let findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
-    show(arguments.json, &current, &findings);
+    show(arguments.json, &published.current, &findings);
     let all_moved = findings.iter().all(|f| f.verdict == Verdict::Moved);
     Ok(if all_moved {
         ExitCode::SUCCESS
@@ -164,28 +173,42 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     })
 }
 
-/// The current CA, which is the first of every bundle that this function has written.
-async fn current_ca(arguments: &Arguments) -> Result<CaCertificate, ToolError> {
-    let first = |bundle: &TrustBundle| {
-        let first = bundle.authorities().first().cloned();
-        first.ok_or(Undecodable::NotACa)
-    };
-    if let Some(path) = &arguments.ca {
-        let pem = std::fs::read(path).map_err(|error| ToolError::of_file(path, error))?;
-        let current = TrustBundle::from_pem(&pem).and_then(|bundle| first(&bundle));
-        current.map_err(|flaw| ToolError::FlawedFile {
-            path: path.clone(),
-            flaw: flaw.into(),
+/// What daemons are compared with.
+struct Published {
+    /// The first of every bundle that this function has written.
+    current: CaCertificate,
+    /// The subjects (DER) of whatever the bundle trusts.
+    subjects: Vec<Vec<u8>>,
+}
+
+impl Published {
+    async fn read(arguments: &Arguments) -> Result<Self, ToolError> {
+        if let Some(path) = &arguments.ca {
+            let pem = std::fs::read(path).map_err(|error| ToolError::of_file(path, error))?;
+            let published = TrustBundle::from_pem(&pem).and_then(|bundle| Self::of(&bundle));
+            published.map_err(|flaw| ToolError::FlawedFile {
+                path: path.clone(),
+                flaw: flaw.into(),
+            })
+        } else {
+            let (store, rack) = arguments.rack.open().await?;
+            let stored = store.stored(&rack, [Part::CaCert]).await?;
+            let flawed = |flaw| ToolError::Flawed {
+                part: Part::CaCert,
+                flaw,
+            };
+            let bundle = Found::decode(&stored).ca_cert.map_err(flawed)?;
+            Self::of(&bundle).map_err(|flaw| flawed(flaw.into()))
+        }
+    }
+
+    fn of(bundle: &TrustBundle) -> Result<Self, Undecodable> {
+        let current = bundle.authorities().first().cloned();
+        let trusted = bundle.certificates().iter();
+        Ok(Self {
+            current: current.ok_or(Undecodable::NotACa)?,
+            subjects: trusted.map(|trusted| trusted.subject().to_vec()).collect(),
         })
-    } else {
-        let (store, rack) = arguments.rack.open().await?;
-        let stored = store.stored(&rack, [Part::CaCert]).await?;
-        let flawed = |flaw| ToolError::Flawed {
-            part: Part::CaCert,
-            flaw,
-        };
-        let bundle = Found::decode(&stored).ca_cert.map_err(flawed)?;
-        first(&bundle).map_err(|flaw| flawed(flaw.into()))
     }
 }
 
@@ -240,10 +263,10 @@ fn parse_host(text: &str) -> Option<Host> {
     })
 }
 
-async fn probe(host: &Host, limit: Duration, current: &CaCertificate) -> Finding {
+async fn probe(host: &Host, limit: Duration, published: &Published) -> Finding {
     let told = timeout(limit, handshake::listen(&host.name, host.port)).await;
     match told {
-        Ok(Ok(told)) => judge(host, &told, current),
+        Ok(Ok(told)) => judge(host, &told, published),
         Ok(Err(error)) => unreachable_host(host, &reason(&error)),
         Err(_) => {
             let seconds = limit.as_secs();
@@ -267,12 +290,14 @@ fn unreachable_host(host: &Host, reason: &str) -> Finding {
         verdict: Verdict::Unreachable,
         trusts_current: None,
         trusts: Vec::new(),
+        trusts_besides: Vec::new(),
         presents: None,
         reason: Some(reason.to_owned()),
     }
 }
 
-fn judge(host: &Host, told: &Told, current: &CaCertificate) -> Finding {
+fn judge(host: &Host, told: &Told, published: &Published) -> Finding {
+    let current = &published.current;
     let issued_by_current = |leaf: &Certificate| current.has_issued(leaf);
     let presents = told.certificate.as_ref().map(|leaf| Presented {
         sha256: leaf.fingerprint().to_string(),
@@ -284,25 +309,44 @@ fn judge(host: &Host, told: &Told, current: &CaCertificate) -> Finding {
     let subjects = told.client_authorities.as_deref();
     let trusts_current =
         subjects.map(|subjects| subjects.iter().any(|subject| subject == current.subject()));
+    let names = |subjects: &mut dyn Iterator<Item = &Vec<u8>>| -> Vec<String> {
+        subjects.map(|subject| common_name_of(subject)).collect()
+    };
+    let subjects = subjects.unwrap_or_default();
+    let mut besides = subjects
+        .iter()
+        .filter(|subject| !published.subjects.contains(subject));
+    let trusts_besides = names(&mut besides);
     let verdict = match trusts_current {
         None => Verdict::NotMutual,
-        Some(true) if told.certificate.as_ref().is_some_and(issued_by_current) => Verdict::Moved,
+        Some(true) if told.certificate.as_ref().is_some_and(issued_by_current) => {
+            if trusts_besides.is_empty() {
+                Verdict::Moved
+            } else {
+                Verdict::TrustsRetired
+            }
+        }
         Some(_) => Verdict::NotYet,
+    };
+    let reason = match verdict {
+        Verdict::NotMutual => Some(
+            "it does not ask for a client certificate: anyone who can reach it is root there"
+                .to_owned(),
+        ),
+        Verdict::TrustsRetired => Some(format!(
+            "it has moved, and takes clients of {} until it is restarted",
+            trusts_besides.join(", ")
+        )),
+        Verdict::Moved | Verdict::NotYet | Verdict::Unreachable => None,
     };
     Finding {
         host: host.text.clone(),
         verdict,
         trusts_current,
-        trusts: subjects
-            .unwrap_or_default()
-            .iter()
-            .map(|subject| docker_tls_certgen::pki::certificate::common_name_of(subject))
-            .collect(),
+        trusts: names(&mut subjects.iter()),
+        trusts_besides,
         presents,
-        reason: (verdict == Verdict::NotMutual).then(|| {
-            "it does not ask for a client certificate: anyone who can reach it is root there"
-                .to_owned()
-        }),
+        reason,
     }
 }
 
@@ -315,6 +359,7 @@ fn show(json: bool, current: &CaCertificate, findings: &[Finding]) {
                 subject: current.common_name().to_owned(),
             },
             moved: count(Verdict::Moved),
+            trusts_retired: count(Verdict::TrustsRetired),
             not_yet: count(Verdict::NotYet),
             not_mutual: count(Verdict::NotMutual),
             unreachable: count(Verdict::Unreachable),

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::engine::{Clients, Daemon};
+use crate::engine::{Clients, Daemon, Verdict, Verification, call};
 use crate::history::{Generation, History};
 use crate::{isolation, table};
 
@@ -64,9 +64,15 @@ fn a_probe_tells_generations_plain_tls_silence_and_absence_apart() {
             "{host}"
         );
     }
-    let counts =
-        ["moved", "not_yet", "not_mutual", "unreachable"].map(|count| summary[count].as_u64());
-    assert_eq!(counts, [Some(1), Some(2), Some(1), Some(2)]);
+    let counts = [
+        "moved",
+        "trusts_retired",
+        "not_yet",
+        "not_mutual",
+        "unreachable",
+    ];
+    let counts = counts.map(|count| summary[count].as_u64());
+    assert_eq!(counts, [1, 0, 2, 1, 2].map(Some));
 
     let output = probe(newest, &hosts, &[]);
     table::print(&format!(
@@ -76,4 +82,38 @@ fn a_probe_tells_generations_plain_tls_silence_and_absence_apart() {
     let output = probe(newest, &[new], &[]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}");
+}
+
+#[test]
+fn a_daemon_that_was_started_before_the_close_trusts_the_retired_ca_until_it_is_restarted() {
+    let mut history = History::created(&[]);
+    history.rotate("rotated");
+    let before = Daemon::start_all([history.latest()]).remove(0);
+    let during = probe(history.latest(), &[before.address()], &[]);
+    assert_eq!(during.status.code(), Some(0), "it has moved");
+    history.close("closed");
+    let after = Daemon::start_all([history.latest()]).remove(0);
+
+    let hosts = [before.address(), after.address()];
+    let output = probe(history.latest(), &hosts, &["--json"]);
+    assert_eq!(output.status.code(), Some(1), "one trusts too much");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("the summary is JSON");
+    let verdicts = [0, 1].map(|index: usize| summary["hosts"][index]["verdict"].as_str());
+    assert_eq!(verdicts, [Some("trusts-retired"), Some("moved")]);
+    assert_eq!(summary["trusts_retired"], 1);
+    let trusted = summary["hosts"][0]["trusts"].as_array();
+    let besides = &summary["hosts"][0]["trusts_besides"][0];
+    assert_eq!(trusted.expect("it says whom")[1], *besides);
+    let output = probe(history.latest(), &hosts, &[]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("trusts retired  it has moved, and takes clients of"),
+        "{text}"
+    );
+    assert!(text.contains("1 moved, 1 trusts retired;"), "{text}");
+    // The word is true: what was made before the rotation gets in until then.
+    let oldest = &history.generations[0];
+    let is_let_in = |daemon: &Daemon| call(oldest, daemon.address(), Verification::None);
+    assert_eq!(is_let_in(&before), Verdict::Connected);
+    assert_ne!(is_let_in(&after), Verdict::Connected);
 }
