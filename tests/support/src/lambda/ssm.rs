@@ -76,13 +76,17 @@ pub enum Calls {
     Reads,
     /// `PutParameter`, `DeleteParameter` and `DeleteParameters`.
     Writes,
+    /// Those of one action.
+    Of(&'static str),
 }
 
 impl Calls {
-    fn include(self, action: &str) -> bool {
+    /// Whether it is for those of this action.
+    pub fn include(self, action: &str) -> bool {
         match self {
-            Self::Reads => action.starts_with("Get"),
+            Self::Reads => action.starts_with("GetParameter"),
             Self::Writes => action.starts_with("Put") || action.starts_with("Delete"),
+            Self::Of(name) => action == name,
         }
     }
 }
@@ -133,9 +137,31 @@ pub struct Store {
 }
 
 /// An account in moto.
-struct Account {
+pub struct Account {
     id: String,
     moto: SocketAddr,
+}
+
+impl Account {
+    /// One in which there is nothing yet.
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(FIRST_ACCOUNT);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(),
+            moto: moto::address(),
+        }
+    }
+
+    /// Its twelve digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// An account's Parameter Store behind a recording, failing proxy.
@@ -156,12 +182,13 @@ struct Shared {
 impl Ssm {
     /// Starts a proxy for an account in which there is nothing yet.
     pub fn start() -> Self {
-        static ACCOUNT: AtomicU64 = AtomicU64::new(FIRST_ACCOUNT);
+        Self::of(Account::new())
+    }
+
+    /// Starts a proxy for a service.
+    pub fn of(service: impl Service + 'static) -> Self {
         let shared = Arc::new(Shared {
-            store: Store::of(Account {
-                id: ACCOUNT.fetch_add(1, Ordering::Relaxed).to_string(),
-                moto: moto::address(),
-            }),
+            store: Store::of(service),
             calls: Mutex::default(),
             rules: Mutex::default(),
             limits: Mutex::default(),
@@ -184,6 +211,15 @@ impl Ssm {
         std::mem::take(&mut self.shared.calls())
     }
 
+    /// How many calls there were of each action since the last time that they were taken.
+    pub fn count_calls(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for call in self.shared.calls().iter() {
+            *counts.entry(call.action.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     /// From now on, lets `skip` of these calls pass, and then strikes `times` of them.
     pub fn fail(&self, calls: Calls, skip: usize, times: usize, fault: Fault) {
         let rule = Rule {
@@ -204,7 +240,7 @@ impl Ssm {
     /// that is refused for its rate meets no fault.
     pub fn limit(&self, reads_per_second: u32, writes_per_second: u32) {
         let limits = Limits::new(&[
-            ("Get", reads_per_second.into()),
+            ("GetParameter", reads_per_second.into()),
             ("Put", writes_per_second.into()),
             ("Delete", writes_per_second.into()),
         ]);
@@ -465,8 +501,17 @@ fn with_selectors(request: &Value, answer: Answer) -> Answer {
     }
 }
 
+/// A success as SSM answers it.
+pub fn success(body: &Value) -> Answer {
+    Answer {
+        status: 200,
+        headers: json_headers(),
+        body: body.to_string().into_bytes(),
+    }
+}
+
 /// An error as SSM answers it.
-fn refusal(status: u16, code: &str, message: &str) -> Answer {
+pub fn refusal(status: u16, code: &str, message: &str) -> Answer {
     let body = json!({ "__type": code, "message": message });
     Answer {
         status,
