@@ -12,6 +12,8 @@
 //!
 //! For the built function: [`lambda`] drives it from outside, and [`built`] finds it.
 //!
+//! For the operator's tool: [`fleet`] stands in for Systems Manager's Run Command and for the nodes that it reaches.
+//!
 //! For real engines: [`engine`] starts daemons and other programs.
 
 #![expect(
@@ -30,6 +32,7 @@ pub mod dice;
 pub mod engine;
 pub mod event;
 pub mod fixtures;
+pub mod fleet;
 pub mod forms;
 pub mod lambda;
 pub mod mint;
