@@ -37,7 +37,7 @@ fn ids(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
 #[tokio::test]
 async fn nodes_are_listed_by_tag_with_their_connection_unless_they_are_stopped_or_gone() {
     let world = World::with(5);
-    world.fleet.set(&id(1), Connection::Lost);
+    world.fleet.set(&id(1), Connection::Unreachable);
     world.fleet.set(&id(2), Connection::Stopped);
     world.fleet.set(&id(3), Connection::Terminated);
     world.fleet.tag(&id(4), "Rack", "rack-2");

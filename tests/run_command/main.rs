@@ -31,7 +31,7 @@ const TIMEOUT_SECONDS: i32 = 30;
 
 /// A rack's nodes, what it publishes, and a client of the service.
 struct World {
-    fleet: Fleet,
+    fleet: Arc<Fleet>,
     client: Client,
     published: Published,
     nodes: Vec<Arc<ModelNode>>,
@@ -40,11 +40,11 @@ struct World {
 impl World {
     /// One with so many nodes, numbered from 0.
     fn with(nodes: usize) -> Self {
-        Self::at(Pace::FAST, nodes)
+        Self::at(Pace::REAL, nodes)
     }
 
     fn at(pace: Pace, nodes: usize) -> Self {
-        let fleet = Fleet::start(pace);
+        let fleet = Arc::new(Fleet::start(pace));
         fleet.register(DOCUMENT, &document());
         let published = Published::new(make_set('a'));
         let nodes: Vec<_> = (0..nodes).map(|_| published.node()).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_ssm::types::CommandInvocationStatus;
+use docker_tls_testing::fleet::Pace;
 use docker_tls_testing::fleet::model::Behaviour;
 use docker_tls_testing::fleet::node::{Connection, Execution, Order, Outcome, id};
 use tokio::sync::Semaphore;
@@ -167,7 +168,7 @@ async fn a_cancelled_command_ends_what_waits_and_what_runs() {
 
 #[tokio::test]
 async fn what_is_not_delivered_is_no_error() {
-    let world = World::with(4);
+    let world = World::at(Pace::faster(200), 4);
     world.fleet.set(&id(0), Connection::Lost);
     let rows = world.carry_out(world.command("observe", 0..4)).await;
     let details: Vec<_> = rows
@@ -182,10 +183,12 @@ async fn what_is_not_delivered_is_no_error() {
 
 #[tokio::test]
 async fn a_command_expires_with_what_runs_and_what_waits_for_its_turn() {
-    let world = World::with(3);
+    let world = World::at(Pace::faster(1000), 3);
     let _held = world.hold();
     let command = world.command("move", 0..3).max_concurrency("1");
-    let rows = world.carry_out(command.max_errors("100%")).await;
+    let rows = world
+        .carry_out(command.max_errors("100%").timeout_seconds(150))
+        .await;
     let details = rows
         .values()
         .map(|row| row.status_details().unwrap_or_default());

@@ -194,4 +194,9 @@ async fn calls_are_counted_throttled_on_demand_and_served_beside_the_parameters(
     let counts = world.fleet.count_calls();
     assert_eq!((counts["SendCommand"], counts["GetParameters"]), (3, 1));
     assert_eq!(world.fleet.sent().len(), 2);
+    world.fleet.limit_actions(&[("List", 1.0)]);
+    let list = || world.client.list_command_invocations().send();
+    list().await.expect("it is the first");
+    check_refused(list().await, "ThrottlingException");
+    send(world.command("observe", [0])).await;
 }

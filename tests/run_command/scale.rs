@@ -1,6 +1,5 @@
 //! A thousand nodes.
 
-use docker_tls_testing::fleet::Pace;
 use docker_tls_testing::fleet::node::id;
 
 use crate::{World, make_set};
@@ -11,7 +10,7 @@ const BATCH: usize = 50;
 
 #[tokio::test]
 async fn a_thousand_nodes_move_in_batches() {
-    let world = World::at(Pace::REAL, NODES);
+    let world = World::with(NODES);
     world.published.publish(make_set('b'));
     for first in (0..NODES).step_by(BATCH) {
         let batch = (first..first + BATCH).map(id).collect();

@@ -27,8 +27,10 @@ pub struct Sent {
     pub comment: String,
     /// The nodes that it was sent to, in the request's order.
     pub nodes: Vec<String>,
-    /// How many may have it at once, and how many errors it takes, as they were sent.
-    pub limits: (String, String),
+    /// How many may have it at once: a number or a percentage.
+    pub max_concurrency: String,
+    /// How many errors it takes: a number or a percentage.
+    pub max_errors: String,
     /// How many seconds were given for its delivery.
     pub timeout_seconds: u32,
     /// How many nodes had it at once at most.
@@ -119,10 +121,8 @@ impl Command {
             parameters: self.parameters.clone(),
             comment: self.comment.clone(),
             nodes: invocations.clone().map(|one| one.node.clone()).collect(),
-            limits: (
-                self.limits.max_concurrency.clone(),
-                self.limits.max_errors.clone(),
-            ),
+            max_concurrency: self.limits.max_concurrency.clone(),
+            max_errors: self.limits.max_errors.clone(),
             timeout_seconds: self.timeout_seconds,
             peak: self.peak,
             details: invocations

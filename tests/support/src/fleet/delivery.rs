@@ -1,5 +1,6 @@
 //! The way of a command to its nodes, and of what came of it back.
 
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 
@@ -8,16 +9,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::fleet::command::{Command, End, Invocation, Progress};
-use crate::fleet::node::{Connection, Execution, Order, Outcome};
+use crate::fleet::node::{Agent, Connection, Order, Outcome};
 use crate::fleet::{Shared, State};
 use crate::lambda::clock;
 
 /// What the service gets to know of a node that it has something for.
 enum Contact {
-    /// The script runs on it.
-    Begun(Execution),
-    /// It is gone for good.
-    Gone,
+    /// Its agent has been told what to do.
+    Told(Arc<dyn Agent>, Order),
+    /// It cannot be reached, and the service does not try again.
+    None,
 }
 
 /// Sends a command to its nodes, each in its turn, until every invocation has ended.
@@ -27,12 +28,19 @@ enum Contact {
 pub(super) async fn deliver(shared: Arc<Shared>, id: String, seconds: u32) {
     let everything = async {
         let mut invocations = JoinSet::new();
+        let mut nodes = HashMap::new();
         loop {
             for node in shared.change(|state| command(state, &id).begin_next()) {
-                invocations.spawn(invoke(Arc::clone(&shared), id.clone(), node));
+                let follow = invoke(Arc::clone(&shared), id.clone(), node.clone());
+                nodes.insert(invocations.spawn(follow).id(), node);
             }
-            if invocations.join_next().await.is_none() {
-                return;
+            match invocations.join_next_with_id().await {
+                None => return,
+                Some(Ok(_)) => {}
+                // A test's agent has panicked: so that the test gets to its end, it has failed.
+                Some(Err(error)) => shared.change(|state| {
+                    invocation(state, &id, &nodes[&error.id()]).end(End::Failed, None);
+                }),
             }
         }
     };
@@ -75,11 +83,12 @@ async fn follow(shared: &Shared, id: &str, node: &str) -> (End, Option<Outcome>)
     let second = shared.pace.second;
     let contact = shared.until(|state| contact(state, id, node));
     let script = match timeout(second * delivery, contact).await {
-        Ok(Contact::Begun(script)) => {
+        Ok(Contact::Told(agent, order)) => {
             shared.tell();
-            script
+            // Without a lock: an agent may change what there is.
+            agent.begin(order)
         }
-        Ok(Contact::Gone) => return (End::Undeliverable, None),
+        Ok(Contact::None) => return (End::Undeliverable, None),
         Err(_) => return (End::DeliveryTimedOut, None),
     };
     let is_down = |state: &mut State| state.node(node).is_down().then_some(());
@@ -98,11 +107,11 @@ async fn follow(shared: &Shared, id: &str, node: &str) -> (End, Option<Outcome>)
     }
 }
 
-/// Has the node's agent begin, where there is a way to it.
+/// Gets through to the node's agent, where there is a way to it.
 fn contact(state: &mut State, id: &str, node: &str) -> Option<Contact> {
     match state.node(node).connection {
         Connection::Online => {}
-        Connection::Terminated => return Some(Contact::Gone),
+        Connection::Unreachable | Connection::Terminated => return Some(Contact::None),
         Connection::Lost | Connection::Stopped => return None,
     }
     let agent = Arc::clone(&state.node(node).agent);
@@ -116,7 +125,7 @@ fn contact(state: &mut State, id: &str, node: &str) -> Option<Contact> {
     let invocation = invocation(state, id, node);
     invocation.progress = Progress::Underway;
     invocation.began_at = Some(clock::now());
-    Some(Contact::Begun(agent.begin(order)))
+    Some(Contact::Told(agent, order))
 }
 
 fn command<'a>(state: &'a mut State, id: &str) -> &'a mut Command {

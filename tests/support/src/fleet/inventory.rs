@@ -135,9 +135,10 @@ impl<'a> Filter<'a> {
 }
 
 fn ping(node: &Node) -> &'static str {
-    match node.connection {
-        Connection::Online => "Online",
-        Connection::Lost | Connection::Stopped | Connection::Terminated => "ConnectionLost",
+    if node.connection == Connection::Online {
+        "Online"
+    } else {
+        "ConnectionLost"
     }
 }
 

@@ -57,18 +57,21 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The API's own time limits.
+    /// The API's own time limits. Where no test waits for one, nothing takes time.
     pub const REAL: Self = Self {
         second: Duration::from_secs(1),
         answers_without_any: 1,
         answers_with_half: 1,
     };
 
-    /// A thousand times as fast: for nodes in memory.
-    pub const FAST: Self = Self {
-        second: Duration::from_millis(1),
-        ..Self::REAL
-    };
+    /// So many times as fast: for tests that wait for a limit.
+    pub const fn faster(times: u64) -> Self {
+        const MICROSECONDS_PER_SECOND: u64 = 1_000_000;
+        Self {
+            second: Duration::from_micros(MICROSECONDS_PER_SECOND / times),
+            ..Self::REAL
+        }
+    }
 }
 
 /// An account with nodes, behind the recording, failing proxy of [`Ssm`].
@@ -158,7 +161,7 @@ impl Fleet {
 
     /// Every command so far as it stands, oldest first.
     pub fn sent(&self) -> Vec<Sent> {
-        self.change_nothing(State::sent)
+        self.look(State::sent)
     }
 
     /// Waits until this holds of the commands.
@@ -184,7 +187,7 @@ impl Fleet {
         self.service.0.change(change)
     }
 
-    fn change_nothing<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.service.0.state.lock().expect("no holder panics"))
     }
 }

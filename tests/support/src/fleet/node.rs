@@ -19,6 +19,9 @@ pub enum Connection {
     /// It runs, but its agent has not been heard of: `ConnectionLost`. Commands wait for it, and a script that was
     /// started goes on.
     Lost,
+    /// The same, but the service gives up on commands at once. The user guide has it that they wait; people have seen
+    /// either.
+    Unreachable,
     /// It does not run: it is not listed, and takes no commands. A script that ran has ended.
     Stopped,
     /// It is gone for good.
@@ -111,11 +114,14 @@ impl Node {
     /// SendCommand takes, and an agent that does not run among the reasons for a refusal: the refusal is the harder one
     /// to get right.
     pub(super) fn is_managed(&self) -> bool {
-        matches!(self.connection, Connection::Online | Connection::Lost)
+        !self.is_down()
     }
 
     /// Whether a script on it has ended, whatever it did.
     pub(super) fn is_down(&self) -> bool {
-        !self.is_managed()
+        matches!(
+            self.connection,
+            Connection::Stopped | Connection::Terminated
+        )
     }
 }

@@ -239,12 +239,16 @@ impl Ssm {
     /// From now on, lets so many calls a second pass, and as many at once that come after a second without any. A call
     /// that is refused for its rate meets no fault.
     pub fn limit(&self, reads_per_second: u32, writes_per_second: u32) {
-        let limits = Limits::new(&[
+        self.limit_actions(&[
             ("GetParameter", reads_per_second.into()),
             ("Put", writes_per_second.into()),
             ("Delete", writes_per_second.into()),
         ]);
-        *self.shared.limits() = Some(limits);
+    }
+
+    /// The same for the actions that begin with these words, and no others.
+    pub fn limit_actions(&self, calls_per_second: &[(&'static str, f64)]) {
+        *self.shared.limits() = Some(Limits::new(calls_per_second));
     }
 
     /// Lifts every fault.
