@@ -20,6 +20,16 @@ async fn a_command_is_known_late_then_by_half_and_then_as_a_whole() {
         counts.push(answer.command_invocations().len());
     }
     assert_eq!(counts, [0, 2, 4]);
+    // A list that was begun goes on as it was.
+    let second = send(world.command("observe", 0..4)).await;
+    let list = || world.client.list_command_invocations().command_id(&second);
+    list().send().await.expect("it is allowed");
+    let pages = list().max_results(1).into_paginator().items().send();
+    let rows: Vec<_> = pages
+        .collect::<Result<_, _>>()
+        .await
+        .expect("it is allowed");
+    assert_eq!(rows.len(), 2);
     let other = send(world.command("observe", [0])).await;
     let get = world.client.get_command_invocation();
     let get = get.command_id(other).instance_id(id(0));

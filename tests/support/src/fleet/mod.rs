@@ -35,6 +35,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::fleet::command::{Command, Sent};
 use crate::fleet::document::Document;
@@ -43,6 +44,9 @@ use crate::fleet::page::Pages;
 use crate::fleet::refusal::Refusal;
 use crate::lambda::http::Answer;
 use crate::lambda::ssm::{Account, Service, Ssm, refusal, success};
+
+/// How long a test waits for something: longer than any of its commands takes.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How fast time passes, and how late the service knows of what it has taken on.
 #[derive(Clone, Copy, Debug)]
@@ -164,23 +168,20 @@ impl Fleet {
         self.look(State::sent)
     }
 
-    /// Waits until this holds of the commands.
+    /// Waits until this holds of the commands; a test in which it never does learns how they stand.
     pub async fn until(&self, holds: impl Fn(&[Sent]) -> bool) {
-        let holding = |state: &mut State| holds(&state.sent()).then_some(());
-        self.service.0.until(holding).await;
+        self.service.0.until_sent(holds).await;
     }
 
     /// The same for a test without a runtime: keeps its thread waiting.
     pub fn wait_until(&self, holds: impl Fn(&[Sent]) -> bool + Send + Sync + 'static) {
-        let (sender, receiver) = mpsc::channel::<()>();
+        let (sender, receiver) = mpsc::channel();
         let shared = Arc::clone(&self.service.0);
         self.service.0.runtime.spawn(async move {
-            let holding = |state: &mut State| holds(&state.sent()).then_some(());
-            shared.until(holding).await;
-            // Its end is what the test waits for.
-            drop(sender);
+            shared.until_sent(holds).await;
+            sender.send(()).expect("the test waits");
         });
-        receiver.recv().expect_err("nothing is ever sent");
+        receiver.recv().expect("the commands come to that");
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -221,6 +222,15 @@ impl Shared {
     /// Tells whoever waits that something has changed.
     fn tell(&self) {
         self.changes.send_replace(());
+    }
+
+    /// Waits until this holds of the commands.
+    async fn until_sent(&self, holds: impl Fn(&[Sent]) -> bool) {
+        let holding = |state: &mut State| holds(&state.sent()).then_some(());
+        if timeout(PATIENCE, self.until(holding)).await.is_err() {
+            let sent = self.state.lock().expect("no holder panics").sent();
+            panic!("the commands do not come to what the test waits for: {sent:#?}");
+        }
     }
 
     /// Waits until there is something in the state.
