@@ -30,6 +30,18 @@
 //!
 //! The rules that the core follows, worked examples and a glossary are in `docs/rotation.md`.
 //!
+//! # The way of one run of `docker-tls fleet`
+//!
+//! ```text
+//! fleet::target             what is published, as far as a node's daemon tells of it    ┐
+//! fleet::observation        what a node's script printed                                │ pure as well: the tool
+//! fleet::verdict            how the node stands                                         │ asks SSM and carries
+//! fleet::run                what the run remembers                                      │ out what is decided
+//!   fleet::decision         whom to observe or to move, or why nobody                   ┘
+//! ```
+//!
+//! Its rules are in `docs/fleet.md`.
+//!
 //! # Invariants
 //!
 //! - Since the last close there is one *anchor*: every published bundle contains it, and every published chain leads to
@@ -44,6 +56,7 @@
 //! - A refusal for too many calls is waited out until the event's time is up, and then left to Lambda's next attempt; on
 //!   its last one CloudFormation is told ([`store::patience`], [`function::lambda`]).
 //! - The next event keeps what this one publishes; that is checked before the first write.
+//! - The word to finish is printed only when everything that runs has what is published ([`fleet::decision`]).
 //! - No layer below imports from one above: `tests/layers.rs`.
 //! - No key, no event and no response URL's query reaches a log, an error or a `Debug` text ([`function::logging`]).
 //!
@@ -57,6 +70,8 @@ pub mod pki;
 pub mod set;
 
 pub mod plan;
+
+pub mod fleet;
 
 pub mod cloudformation;
 
