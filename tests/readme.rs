@@ -11,6 +11,7 @@ use docker_tls_testing::sources::read_all;
 
 const README: &str = include_str!("../README.md");
 const ROTATION: &str = include_str!("../docs/rotation.md");
+const FLEET: &str = include_str!("../docs/fleet.md");
 const PROMPT: &str = "$ cargo run -- ";
 /// A fingerprint's hex digits.
 const FINGERPRINT_CHARS: usize = 64;
@@ -130,7 +131,7 @@ fn run(folder: &Path, arguments: &[&str]) -> String {
 #[test]
 fn every_table_has_a_header_of_as_many_columns() {
     let columns = |line: &str| line.matches('|').count();
-    for text in [README, ROTATION] {
+    for text in [README, ROTATION, FLEET] {
         let lines: Vec<&str> = text.lines().collect();
         for (index, rule) in lines.iter().enumerate() {
             if rule.starts_with("|---|") {
@@ -187,7 +188,7 @@ fn the_example_of_a_coming_end_shows_a_renewal() {
 
 #[test]
 fn every_event_and_file_that_is_named_exists() {
-    for (document, least) in [(README, 6), (ROTATION, 30)] {
+    for (document, least) in [(README, 6), (ROTATION, 30), (FLEET, 5)] {
         let mut seen = 0;
         for path in words(document).filter(|word| is_path(word)) {
             assert!(root().join(path).exists(), "{path}");
@@ -236,12 +237,13 @@ fn every_rule_that_the_code_cites_is_one_of_docs_rotation() {
 }
 
 #[test]
-fn every_module_that_docs_rotation_names_exists() {
+fn every_module_that_the_documents_name_exists() {
     let is_module = |word: &&str| {
         let extension = Path::new(word).extension();
         !word.contains('/') && extension.is_some_and(|extension| extension == "rs")
     };
-    let names = words(ROTATION).filter(is_module);
+    let names = [ROTATION, FLEET].into_iter().flat_map(words);
+    let names = names.filter(is_module);
     let layers: Vec<_> = fs::read_dir(root().join("src"))
         .expect("the folder src")
         .map(|layer| layer.expect("a layer").path())
@@ -253,6 +255,21 @@ fn every_module_that_docs_rotation_names_exists() {
         seen += 1;
     }
     assert!(seen > 20, "{seen} modules are named");
+}
+
+#[test]
+fn every_test_that_docs_fleet_names_exists() {
+    let sources = read_all(&root().join("tests/core/fleet"));
+    let sources: String = sources.into_iter().map(|(_, source)| source).collect();
+    let is_test = |word: &&str| word.matches('_').count() > 3;
+    let mut seen = 0;
+    for name in words(FLEET).filter(is_test) {
+        let name = name.trim_end_matches('.');
+        let test = format!("#[test]\nfn {name}()");
+        assert!(sources.contains(&test), "{name}");
+        seen += 1;
+    }
+    assert!(seen > 5, "{seen} tests are named");
 }
 
 /// The rows of the table behind a heading, as their cells.
