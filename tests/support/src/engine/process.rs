@@ -69,6 +69,11 @@ impl Running {
         line.unwrap_or_else(|| panic!("{} never said {words:?}:\n{}", self.name, self.said()))
     }
 
+    /// What the kernel calls it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All that it has said so far.
     pub fn said(&self) -> String {
         let output = self.said.text.lock().expect("no holder panics");
