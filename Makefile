@@ -3,6 +3,7 @@
 # make e2e     of that, the part with Docker Engines, other TLS stacks, an engine of CloudFormation, sam and its containers
 # make other-days   the tests that need neither root nor containers again, with the clock on other days
 # make fuzz    arbitrary events and stored values, for FUZZ_SECONDS each
+# make document  src/fleet/converge.sh into template.yaml again, after a change
 # make build   the deployable target/lambda/bootstrap.zip
 # make guard   its sizes, requests and instructions, none of which may grow unnoticed
 # make bench   the same with times and memory, the core by itself, and a busy account, as tables
@@ -29,7 +30,7 @@ GLIBC := 2.34
 # The libraries that glibc consists of.
 GLIBC_LIBRARIES := ld-linux-x86-64.so.2 libc.so.6 libdl.so.2 libm.so.6 libpthread.so.0 librt.so.1
 # Commands that are called here and by the tests, each with its Debian package.
-COMMANDS := cc:build-essential objdump:binutils openssl:openssl python3:python3
+COMMANDS := cc:build-essential objdump:binutils openssl:openssl python3:python3 shellcheck:shellcheck
 # And those of the part that needs root.
 E2E_COMMANDS := docker:docker.io dockerd:docker.io debootstrap:debootstrap gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin ip:iproute2
 BENCH_COMMANDS := valgrind:valgrind
@@ -51,7 +52,7 @@ quick: fmt tools
 test: export AWS_EC2_METADATA_DISABLED := true
 # Tests of the function wait for leases to run out more than they compute.
 test: export RUST_TEST_THREADS := 8
-test: fmt clippy tools lint-template deny
+test: fmt clippy tools lint-template lint-scripts deny
 	cargo test --locked
 	$(MAKE) e2e
 
@@ -91,7 +92,7 @@ E2E := RUST_TEST_THREADS=2 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(CURDI
 e2e: e2e-docker e2e-tls e2e-cloudformation e2e-sam
 
 e2e-docker: e2e-packages
-	$(E2E) e2e -- docker::
+	$(E2E) e2e -- docker:: fleet::
 
 e2e-tls: e2e-packages
 	$(E2E) e2e -- tls::
@@ -176,6 +177,22 @@ define lint-template
 $(1) $(VENV)/bin/cfn-lint --include-checks I -- template.yaml
 $(1) $(VENV)/bin/sam validate --lint
 endef
+
+.PHONY: lint-scripts
+lint-scripts: packages
+	shellcheck .ci/run src/fleet/converge.sh tests/e2e/isolated tests/support/node/bin/*
+
+# Puts the document's script into the template, which has a copy of it: the block below `runCommand`.
+.PHONY: document
+document:
+	python3 - <<'END'
+	import re
+	script = open("src/fleet/converge.sh").read()
+	template = open("template.yaml").read()
+	indented = re.sub("(?m)^(?=.)", 18 * " ", script)
+	block = re.compile("(?<=runCommand:\n {16}- \|\n)(?:(?: {18}.*)?\n)+(?=\n  #)")
+	open("template.yaml", "w").write(block.sub(lambda _: indented, template))
+	END
 
 .PHONY: deny
 deny: packages $(CARGO_DENY)/bin/cargo-deny

@@ -39,9 +39,18 @@ fn read_called_actions() -> BTreeSet<String> {
     actions
 }
 
-/// What stands behind a service's prefix in the template's actions, comments left out.
+/// The function's role, as the template has it.
+fn role() -> &'static str {
+    let (_, role) = TEMPLATE
+        .split_once("\n  DockerTLSCertRole:\n")
+        .expect("the function has a role");
+    let (role, _) = role.split_once("\n\n").expect("it is not the last");
+    role
+}
+
+/// What stands behind a service's prefix in the role's actions, comments left out.
 fn read_granted_actions(service: &str) -> BTreeSet<String> {
-    let lines = TEMPLATE.lines().map(str::trim);
+    let lines = role().lines().map(str::trim);
     let words = lines
         .filter(|line| !line.starts_with('#'))
         .flat_map(str::split_whitespace);

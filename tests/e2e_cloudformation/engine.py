@@ -79,6 +79,7 @@ class Control:
             "keep_what_was_not_deleted": seams.keep_what_was_not_deleted,
             "forget_what_was_not_cleaned_up": seams.forget_what_was_not_cleaned_up,
             "authorize_each_name": seams.authorize_each_name,
+            "know_documents_and_associations": seams.know_documents_and_associations,
             "record_calls": lambda: seams.record_calls(record, self._outages),
             "record_events": lambda: seams.record_events(record),
         }

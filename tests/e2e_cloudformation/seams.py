@@ -14,7 +14,7 @@ from botocore.session import Session
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import cloudformation, lambda_svc, s3, ssm
-from ministack.services.cloudformation import custom_resource, stacks
+from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
 REGION = os.environ["MINISTACK_REGION"]
 ACCOUNT = os.environ["MINISTACK_ACCOUNT_ID"]
@@ -315,3 +315,18 @@ def retry_invocations(record):
         return result
 
     lambda_svc._execute_function_with_config_scope = retried
+
+
+def know_documents_and_associations():
+    """AWS makes documents and associations of SSM; the engine knows neither, and refuses the template. Here they are
+    names: nothing is run on nodes that it does not have."""
+
+    def created(logical_id, properties, stack):
+        return f"{stack}-{logical_id}-1A2B3C4D5E6F7", {}
+
+    def updated(physical_id, old_properties, properties, stack):
+        return physical_id, {}
+
+    for kind in ("AWS::SSM::Document", "AWS::SSM::Association"):
+        handlers = {"create": created, "update": updated, "delete": lambda physical_id, properties: None}
+        provisioners._RESOURCE_HANDLERS[kind] = handlers

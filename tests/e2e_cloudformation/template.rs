@@ -66,7 +66,13 @@ impl Template {
 
     /// The same with another logical id for the generator.
     pub fn with_generator_named(&self, name: &str) -> Self {
-        let uses = ["  NAME:\n", "!GetAtt NAME.", "DependsOn: NAME\n"];
+        let uses = [
+            "  NAME:\n",
+            "!GetAtt NAME.",
+            "!Ref NAME]",
+            "${NAME.",
+            "DependsOn: NAME\n",
+        ];
         let rename = |text: String, used: &str| {
             let [that, this] = [GENERATOR, name].map(|name| used.replace("NAME", name));
             text.replace(&that, &this)

@@ -72,9 +72,13 @@ fn the_transformed_template_is_clean_and_has_what_the_function_needs() {
     assert_eq!(
         types,
         [
+            "AWS::IAM::ManagedPolicy",
+            "AWS::IAM::ManagedPolicy",
             "AWS::IAM::Role",
             "AWS::Lambda::Function",
             "AWS::Logs::LogGroup",
+            "AWS::SSM::Association",
+            "AWS::SSM::Document",
             "Custom::DockerTLSCertGenerate",
             "Custom::DockerTLSCertGetter",
         ]
