@@ -89,12 +89,13 @@ class Control:
             if name not in LEFT_OUT:
                 install()
 
-    def call(self, service, operation, arguments):
-        """Calls AWS's API as anybody would: by its SDK, over TLS."""
+    def call(self, service, operation, arguments, key=None):
+        """Calls AWS's API as anybody would: by its SDK, over TLS; as the account's owner, or with an access key."""
+        keys = (key["AccessKeyId"], key["SecretAccessKey"]) if key else (seams.OWNER,)
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = seams.make_client(service, seams.OWNER)
-            client = self._clients[service]
+            if (service, keys) not in self._clients:
+                self._clients[service, keys] = seams.make_client(service, *keys)
+            client = self._clients[service, keys]
         try:
             result = getattr(client, xform_name(operation))(**arguments)
         except ClientError as error:

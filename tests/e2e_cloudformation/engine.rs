@@ -114,9 +114,25 @@ impl Connection {
         operation: &str,
         arguments: &Value,
     ) -> Result<Value, String> {
-        let arguments =
-            json!({ "service": service, "operation": operation, "arguments": arguments });
-        let mut answer = self.command("call", arguments);
+        self.call_as(&Value::Null, service, operation, arguments)
+    }
+
+    /// The same with an access key, as IAM has made it.
+    #[track_caller]
+    pub fn call_as(
+        &mut self,
+        key: &Value,
+        service: &str,
+        operation: &str,
+        arguments: &Value,
+    ) -> Result<Value, String> {
+        let call = json!({
+            "service": service,
+            "operation": operation,
+            "arguments": arguments,
+            "key": key,
+        });
+        let mut answer = self.command("call", call);
         match answer["error"].as_str() {
             Some(error) => Err(error.to_owned()),
             None => Ok(answer["result"].take()),

@@ -12,6 +12,7 @@
 mod authority;
 mod deploy;
 mod engine;
+mod fleet;
 mod handover;
 mod imports;
 mod life;
