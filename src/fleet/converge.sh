@@ -67,12 +67,9 @@ main() {
 }
 
 tell() {
+  # While a move is at work, what the daemon shows may yet be taken back.
+  take_lock || finish busy 1 'another run is at work'
   observe
-  if ! $speaks_tls; then
-    # A move may be restarting it just now.
-    take_lock
-    observe
-  fi
   $speaks_tls || finish down 1 'the daemon speaks no TLS'
   finish told 0
 }
@@ -261,9 +258,9 @@ read_published_files() {
   chmod 644 "$NEW/ca.pem" "$NEW/cert.pem"
 }
 
-# Whether it is the set that the sender means.
+# Whether it is the set that the sender means. The current CA stands anywhere in a bundle.
 is_meant() {
-  [ "$(first_of "$NEW/ca.pem")" = "$CA" ] && [ "$(first_of "$NEW/cert.pem")" = "$Cert" ]
+  fingerprints_of "$NEW/ca.pem" | grep -xF "$CA" >/dev/null && [ "$(first_of "$NEW/cert.pem")" = "$Cert" ]
 }
 
 # Whether the key in a folder belongs to the certificate there: a private key has a copy of the public one.
@@ -438,6 +435,13 @@ certificates() { # FILE
 }
 
 first_of() { certificates "$1" | head -n 1 | from_hex | sha256; }
+
+fingerprints_of() { # FILE
+  local certificate
+  certificates "$1" | while read -r certificate; do
+    printf %s "$certificate" | from_hex | sha256
+  done
+}
 
 # Whom a bundle trusts, as observe has it.
 subjects_of() { # FILE

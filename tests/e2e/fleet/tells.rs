@@ -1,7 +1,8 @@
 //! What a node tells of its daemon, whatever listens there.
 
 use std::fmt::Write as _;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,6 +32,32 @@ fn a_node_tells_that_its_daemon_asks_nobody_for_a_certificate() {
     expected["asks"] = false.into();
     expected["trusts"] = json!([]);
     assert_eq!(node.run_script(&new.observe()).line, expected);
+}
+
+#[test]
+fn a_node_that_is_being_moved_tells_how_it_stands_when_that_is_done() {
+    let [_, new] = Set::rotated();
+    let node = new.start_node("");
+    let mut mover = node.command("flock");
+    mover.args(["/run/docker-tls.lock", "cat"]);
+    let mut mover = mover
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("nsenter starts");
+    let mut stdin = mover.stdin.take().expect("it is piped");
+    stdin.write_all(b"it has the lock\n").expect("it reads");
+    let mut line = String::new();
+    let stdout = mover.stdout.take().expect("it is piped");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("it writes");
+    let script = node.begin_script(&new.observe());
+    assert!(node.systemctl("stop"));
+    drop(stdin);
+    mover.wait().expect("it ends");
+    let report = script.report();
+    assert_eq!(report.text("verdict"), "down", "{}", report.line);
 }
 
 /// A CA of openssl's, with these further arguments.
