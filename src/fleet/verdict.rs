@@ -1,5 +1,7 @@
 //! How one node stands.
 
+use serde::Serialize;
+
 use crate::fleet::Presence;
 use crate::fleet::name::NameId;
 use crate::fleet::observation::{Observation, Outcome, Unreadable};
@@ -17,7 +19,8 @@ pub enum Answer {
 }
 
 /// How one node stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Its daemon runs with what is published.
     Moved,

@@ -124,7 +124,7 @@ fn of_connection(error: reqwest::Error) -> ConnectorError {
 }
 
 /// An error with its causes, for reqwest's own text says only that sending failed.
-pub(crate) fn chain_of(error: &dyn Error) -> String {
+pub fn chain_of(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -4,11 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use docker_tls_certgen::cloudformation::properties::PropertyError;
+use docker_tls_certgen::fleet::target::Untold;
 use docker_tls_certgen::function::delivery::DeliveryError;
 use docker_tls_certgen::machine::http::ClientError;
 use docker_tls_certgen::set::flaw::Flaw;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::store::StoreError;
+
+use crate::fleet::run_command::RunCommandError;
 
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +107,21 @@ pub enum ToolError {
     /// A host is not of the form that is expected.
     #[error("{0:?} is not a host; expected HOST, HOST:PORT or [ADDRESS]:PORT")]
     NotAHost(String),
+    /// An instance's id is not of the form that is expected.
+    #[error("{0:?} is not the id of an instance; expected i- or mi- and 8 or 17 hex digits")]
+    NotANode(String),
+    /// What is published is of no use to compare nodes with.
+    #[error(transparent)]
+    NothingPublished(#[from] Untold),
+    /// Run Command failed.
+    #[error(transparent)]
+    RunCommand(#[from] RunCommandError),
+    /// Nodes that SSM lists as online are refused.
+    #[error("SSM lists these instances as online, and refuses to send them a command")]
+    NodesRefused,
+    /// Somebody has interrupted a run.
+    #[error("interrupted; the command was cancelled for the nodes whose turn had not come")]
+    Interrupted,
 }
 
 impl ToolError {
@@ -133,6 +151,14 @@ impl ToolError {
             Self::Flawed { .. } | Self::Mismatch => Some(
                 "`docker-tls inspect` shows the whole set, and what the next update will repair",
             ),
+            Self::RunCommand(error) => error.hint(),
+            Self::NodesRefused => {
+                Some("see with `aws ssm describe-instance-information` what it says of them")
+            }
+            Self::NotANode(_) => {
+                Some("--also takes the ids that `aws ec2 describe-instances` lists")
+            }
+            Self::Interrupted => Some("run it again: it goes on from how the nodes stand"),
             Self::Exists { .. } => Some("--force replaces it"),
             _ => None,
         }

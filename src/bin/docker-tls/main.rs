@@ -2,6 +2,7 @@
 
 mod error;
 mod export;
+mod fleet;
 mod handshake;
 mod inspect;
 mod invoke;
@@ -26,6 +27,7 @@ struct Arguments {
 enum Command {
     Inspect(inspect::Arguments),
     Probe(probe::Arguments),
+    Fleet(fleet::Arguments),
     Export(export::Arguments),
     Invoke(invoke::Arguments),
 }
@@ -35,6 +37,7 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Inspect(arguments) => inspect::run(&arguments).await,
         Command::Probe(arguments) => probe::run(&arguments).await,
+        Command::Fleet(arguments) => fleet::run(&arguments).await,
         Command::Export(arguments) => export::run(&arguments).await,
         Command::Invoke(arguments) => invoke::run(&arguments).await,
     };

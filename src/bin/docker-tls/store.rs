@@ -35,7 +35,7 @@ impl StoreArguments {
     /// Opens the store.
     pub async fn open(&self) -> Result<Store, ClientError> {
         Ok(if self.ssm {
-            Store::Ssm(Ssm::from_defaults(Tls::new()?.aws_client()?).await)
+            Store::ssm().await?
         } else {
             Store::Folder(Folder::new(self.store.clone()))
         })
@@ -144,6 +144,12 @@ pub enum Store {
 }
 
 impl Store {
+    /// SSM in the account and region that the environment names.
+    pub async fn ssm() -> Result<Self, ClientError> {
+        let client = Tls::new()?.aws_client()?;
+        Ok(Self::Ssm(Ssm::from_defaults(client).await))
+    }
+
     /// Some of a rack's parameters, however busy SSM is.
     pub async fn stored(
         &self,
