@@ -38,8 +38,8 @@ BENCH_COMMANDS := valgrind:valgrind
 BASE_IMAGE := target/e2e/debian.tar
 
 # What takes long: searches, byte by byte or step by step, and the function between waits and crashes.
-LONG := after_three_ after_four_ whichever_byte openssl_verifies crash:: concurrency:: endurance:: faults:: repair::
-QUICK_TESTS := core lambda run_command $(basename $(notdir $(wildcard tests/*.rs)))
+LONG := after_three_ nobody_is_refused_by_a_ a_thousand_nodes after_four_ whichever_byte openssl_verifies crash:: concurrency:: endurance:: faults:: repair::
+QUICK_TESTS := core lambda run_command fleet $(basename $(notdir $(wildcard tests/*.rs)))
 
 .PHONY: quick
 quick: export AWS_EC2_METADATA_DISABLED := true

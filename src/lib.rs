@@ -30,6 +30,9 @@
 //!
 //! The rules that the core follows, worked examples and a glossary are in `docs/rotation.md`.
 //!
+//! No event moves what runs: [`fleet`] decides how a rack's nodes stand and what `docker-tls fleet` does about them, by
+//! the rules of `docs/fleet.md`, and `src/fleet/converge.sh` is what SSM's Run Command has a node do.
+//!
 //! # The way of one run of `docker-tls fleet`
 //!
 //! ```text
