@@ -45,7 +45,7 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// More nodes failed to move than may.
-    #[error("{} nodes could not be moved, which is more than may fail", .failed.len())]
+    #[error("{} of the nodes could not be moved, which is more than may fail", .failed.len())]
     TooManyFailures {
         /// Those nodes.
         failed: Vec<NodeId>,

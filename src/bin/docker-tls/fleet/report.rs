@@ -130,8 +130,11 @@ impl Report {
         self.progress("waiting for the first");
     }
 
-    /// One node has answered.
+    /// One node has answered. Nothing has happened on one that the command never reached.
     pub fn moved(&self, node: &NodeId, verdict: Verdict, answer: &Answer) {
+        if *answer == Answer::Undelivered {
+            return;
+        }
         let reason = reason(verdict, answer).unwrap_or_default();
         self.say(&line(node, verdict, &reason, 0));
     }
@@ -245,11 +248,12 @@ fn style(verdict: Verdict) -> Style {
 
 fn line(node: &NodeId, verdict: Verdict, details: &str, width: usize) -> String {
     let style = style(verdict);
-    let line = format!(
-        "{node}  {style}{:width$}{style:#}  {details}",
-        verdict.words()
-    );
-    line.trim_end().to_owned()
+    let words = verdict.words();
+    if details.is_empty() {
+        format!("{node}  {style}{words}{style:#}")
+    } else {
+        format!("{node}  {style}{words:width$}{style:#}  {details}")
+    }
 }
 
 /// Why a node stands as it does, and what to do about it.
@@ -328,7 +332,8 @@ fn closing(run: &Run, ending: &Ending) -> String {
             counts => format!("{counts}; {halt}"),
         },
     };
-    match target.taking_back_word() {
+    let word = target.taking_back_word();
+    match word.filter(|_| !run.inventory().is_empty()) {
         Some(word) => format!("{end}\nto take the rotation back, set RetiredCA to {word}"),
         None => end,
     }
