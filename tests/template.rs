@@ -18,10 +18,14 @@ const WAITS: u64 = 60 + 120;
 /// The most seconds that CloudFormation waits for a custom resource.
 const LONGEST_SERVICE_TIMEOUT: u64 = 3_600;
 
-/// The SDK's calls in the sources, as the actions that IAM knows: `.client.put_parameter()` is `ssm:PutParameter`.
-fn read_called_actions() -> BTreeSet<String> {
+/// Where the sources call SSM's Parameter Store, and where the tool calls Run Command.
+const STORE: &str = "src/store";
+const TOOL: &str = "src/bin/docker-tls";
+
+/// The SDK's calls in a folder, as the actions that IAM knows: `.client.put_parameter()` is `ssm:PutParameter`.
+fn read_called_actions(folder: &str) -> BTreeSet<String> {
     let mut actions = BTreeSet::new();
-    let sources = read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let sources = read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     for (_, text) in sources {
         if !text.contains("use aws_sdk_ssm::") {
             continue;
@@ -39,18 +43,23 @@ fn read_called_actions() -> BTreeSet<String> {
     actions
 }
 
-/// The function's role, as the template has it.
-fn role() -> &'static str {
-    let (_, role) = TEMPLATE
-        .split_once("\n  DockerTLSCertRole:\n")
-        .expect("the function has a role");
-    let (role, _) = role.split_once("\n\n").expect("it is not the last");
-    role
+/// The function's role.
+const ROLE: &str = "DockerTLSCertRole";
+/// What whoever moves a fleet needs.
+const OPERATOR: &str = "FleetOperatorPolicy";
+
+/// A resource, as the template has it.
+fn resource(name: &str) -> &'static str {
+    let (_, resource) = TEMPLATE
+        .split_once(&format!("\n  {name}:\n"))
+        .expect("the template has it");
+    let (resource, _) = resource.split_once("\n\n").expect("it is not the last");
+    resource
 }
 
-/// What stands behind a service's prefix in the role's actions, comments left out.
-fn read_granted_actions(service: &str) -> BTreeSet<String> {
-    let lines = role().lines().map(str::trim);
+/// What stands behind a service's prefix in a resource's actions, comments left out.
+fn read_granted_actions(name: &str, service: &str) -> BTreeSet<String> {
+    let lines = resource(name).lines().map(str::trim);
     let words = lines
         .filter(|line| !line.starts_with('#'))
         .flat_map(str::split_whitespace);
@@ -74,15 +83,24 @@ fn read_numbers(property: &str) -> Vec<u64> {
 
 #[test]
 fn the_role_may_call_exactly_the_ssm_actions_that_the_code_calls() {
-    let called = read_called_actions();
+    let called = read_called_actions(STORE);
     assert_eq!(called.len(), 3, "{called:?}");
-    assert_eq!(read_granted_actions("ssm:"), called);
+    assert_eq!(read_granted_actions(ROLE, "ssm:"), called);
+}
+
+#[test]
+fn whoever_moves_a_fleet_may_call_exactly_the_ssm_actions_that_the_tool_calls() {
+    let mut called = read_called_actions(TOOL);
+    assert_eq!(called.len(), 4, "{called:?}");
+    // What is published is read as the function reads it.
+    called.insert("ssm:GetParameters".to_owned());
+    assert_eq!(read_granted_actions(OPERATOR, "ssm:"), called);
 }
 
 #[test]
 fn the_role_may_use_one_kms_key_to_encrypt_and_decrypt() {
     let expected = ["kms:Decrypt", "kms:Encrypt"].map(str::to_owned);
-    assert_eq!(read_granted_actions("kms:"), BTreeSet::from(expected));
+    assert_eq!(read_granted_actions(ROLE, "kms:"), BTreeSet::from(expected));
     assert!(TEMPLATE.contains("Resource: !Ref KmsKeyId"));
 }
 
