@@ -32,7 +32,7 @@ GLIBC_LIBRARIES := ld-linux-x86-64.so.2 libc.so.6 libdl.so.2 libm.so.6 libpthrea
 # Commands that are called here and by the tests, each with its Debian package.
 COMMANDS := cc:build-essential objdump:binutils openssl:openssl python3:python3 shellcheck:shellcheck
 # And those of the part that needs root.
-E2E_COMMANDS := docker:docker.io dockerd:docker.io debootstrap:debootstrap gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin ip:iproute2
+E2E_COMMANDS := curl:curl docker:docker.io dockerd:docker.io debootstrap:debootstrap gnutls-cli:gnutls-bin gnutls-serv:gnutls-bin ip:iproute2
 BENCH_COMMANDS := valgrind:valgrind
 # Stands in for the image of Amazon Linux that sam would pull.
 BASE_IMAGE := target/e2e/debian.tar
@@ -91,7 +91,7 @@ E2E := RUST_TEST_THREADS=2 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(CURDI
 .PHONY: e2e e2e-docker e2e-tls e2e-cloudformation e2e-sam
 e2e: e2e-docker e2e-tls e2e-cloudformation e2e-sam
 
-e2e-docker: e2e-packages
+e2e-docker: e2e-packages tools
 	$(E2E) e2e -- docker:: fleet::
 
 e2e-tls: e2e-packages

@@ -135,15 +135,7 @@ impl World {
     pub fn bare_command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docker-tls"));
         command.arg("fleet");
-        command.env_clear();
-        command.envs([
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-        ]);
-        let endpoint = format!("http://{}", self.fleet.address());
-        command.env("AWS_ENDPOINT_URL_SSM", endpoint);
+        self.fleet.lend(&mut command);
         command
     }
 

@@ -5,4 +5,5 @@ mod containers;
 mod kills;
 mod moves;
 mod set;
+mod story;
 mod tells;

@@ -29,6 +29,7 @@ mod timestamp;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::process;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -161,6 +162,18 @@ impl Fleet {
     #[track_caller]
     pub fn untag(&self, id: &str, key: &str) {
         self.change(|state| state.node(id).tags.remove(key));
+    }
+
+    /// Has a program find SSM here, with nothing else in its environment.
+    pub fn lend(&self, program: &mut process::Command) {
+        program.env_clear().envs([
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]);
+        let endpoint = format!("http://{}", self.address());
+        program.env("AWS_ENDPOINT_URL_SSM", endpoint);
     }
 
     /// Every command so far as it stands, oldest first.
