@@ -10,7 +10,7 @@ use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
 use crate::plan::open_rotation::OpenRotation;
 use crate::plan::planner;
-use crate::plan::spec::Spec;
+use crate::plan::spec::{RetirementWord, Spec};
 use crate::plan::warning::warnings;
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
@@ -165,6 +165,7 @@ impl Inspection {
             rotation: rotation.as_ref().map(OpenRotation::to_string),
             take_back: rotation
                 .and_then(|rotation| rotation.word_back)
+                .filter(|word| can_say(spec, *word, &assessment, now))
                 .map(|word| word.to_string()),
             warnings: warnings(rack, stored, &assessment, now)
                 .iter()
@@ -190,6 +191,18 @@ fn next_update(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Nex
             causes: Vec::new(),
         },
     }
+}
+
+/// Whether an Update is obeyed that says this.
+fn can_say(
+    spec: &Spec,
+    word: RetirementWord,
+    assessment: &Assessment,
+    now: OffsetDateTime,
+) -> bool {
+    let mut spec = spec.next();
+    spec.properties.retired_ca = Some(word);
+    planner::plan(&spec, assessment, now).is_ok()
 }
 
 struct Viewer<'a> {

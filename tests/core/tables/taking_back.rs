@@ -3,6 +3,7 @@
 use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
+use docker_tls_certgen::plan::inspection::Inspection;
 use docker_tls_certgen::plan::open_rotation::OpenRotation;
 use docker_tls_certgen::plan::spec::{RetirementWord, Spec};
 use docker_tls_certgen::plan::taking_back::TakingBackObstacle;
@@ -359,6 +360,9 @@ fn to_a_ca_within_its_renewal_window_it_is_refused_with_the_date() {
     let spec = make_change(&old, &new);
     let is_taken_back = plan(&spec, &stored, boundary).expect("on the boundary it can stay");
     assert_eq!(is_taken_back.action, Action::TakeBack);
+    let shown = |now| Inspection::of(&make_update(&old), &stored, now).take_back;
+    assert_eq!(shown(boundary).as_deref(), new["RetiredCA"].as_str());
+    assert_eq!(shown(boundary + Duration::SECOND), None);
     for now in [boundary + Duration::SECOND, not_after + Duration::SECOND] {
         let TakingBackObstacle::Due(causes) = check_cannot(&spec, &stored, now) else {
             panic!("it is its end that stands in the way");
