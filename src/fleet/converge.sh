@@ -196,11 +196,14 @@ runs() { # FOLDER
 
 # Asks by the socket: a node need not have a client, and its certificate need not be a client's.
 ask_engine() {
-  local info
+  local info running paused
   containers=
   keeps_containers=false
   info=$(curl -s --max-time "$ANSWER_PATIENCE" --unix-socket "$SOCKET" http://docker/info 9>&-) || return
-  containers=$(printf '%s\n' "$info" | sed -n 's/.*"ContainersRunning":\([0-9]*\).*/\1/p')
+  running=$(printf '%s\n' "$info" | sed -n 's/.*"ContainersRunning":\([0-9]*\).*/\1/p')
+  paused=$(printf '%s\n' "$info" | sed -n 's/.*"ContainersPaused":\([0-9]*\).*/\1/p')
+  # A restart stops both.
+  containers=${running:+$((running + ${paused:-0}))}
   case $info in *'"LiveRestoreEnabled":true'*) keeps_containers=true ;; esac
 }
 
@@ -404,7 +407,12 @@ go_back() {
       finish rolled-back 1 "$reason"
     fi
   fi
+  # One that does not start anew may never have stopped.
   observe
+  if [ -d "$BEFORE" ] && is_installed "$BEFORE" && runs "$BEFORE"; then
+    rm -rf "$BEFORE"
+    finish rolled-back 1 "$reason"
+  fi
   finish down 1 "$reason"
 }
 

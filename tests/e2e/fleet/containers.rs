@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 use crate::fleet::set::{Containers, Set, make_image};
 use crate::isolation;
 use crate::node::Node;
+use crate::process::check;
 
 const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 const LIVE_RESTORE: &str = "{\"live-restore\": true}\n";
@@ -81,6 +83,38 @@ fn containers_that_a_restart_would_stop_are_stopped_only_where_that_is_wanted() 
     busy.check_untouched();
     assert_eq!(busy.node.daemon(), daemon, "it was restarted");
     busy.check_move(Containers::Stop, "moved", "", 0);
+}
+
+/// The containers of a node, paused: nothing can end them until they go on.
+struct Paused<'node>(&'node Node);
+
+impl<'node> Paused<'node> {
+    #[track_caller]
+    fn on(node: &'node Node) -> Self {
+        let paused = Self(node);
+        check(&mut paused.docker("pause"));
+        paused
+    }
+
+    fn docker(&self, verb: &str) -> Command {
+        let mut command = self.0.command("sh");
+        command.args(["-c", &format!("docker ps --quiet | xargs docker {verb}")]);
+        command
+    }
+}
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        // They may have been ended before.
+        drop(self.docker("unpause").output());
+    }
+}
+
+#[test]
+fn a_container_that_is_paused_is_one_that_a_restart_would_stop() {
+    let busy = Busy::start("");
+    let _paused = Paused::on(&busy.node);
+    busy.check_move(Containers::Refuse, "refused", "containers run", 1);
 }
 
 #[test]
