@@ -322,6 +322,8 @@ fn calls_of_a_node() -> Vec<Call> {
         "ec2messages:GetMessages",
         "ec2messages:SendReply",
         "ssm:UpdateInstanceInformation",
+        "ssm:ListInstanceAssociations",
+        "ssm:UpdateInstanceAssociationStatus",
         "ssmmessages:CreateControlChannel",
         "ssmmessages:CreateDataChannel",
         "ssmmessages:OpenControlChannel",
