@@ -1,6 +1,6 @@
 //! What goes wrong with the service or with the call, and a tool that is interrupted.
 
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::Arc;
 
 use docker_tls_testing::fleet::model::Behaviour;
@@ -28,7 +28,7 @@ fn a_tool_that_is_killed_and_run_again_ends_as_if_it_had_never_been() {
 }
 
 #[test]
-fn an_interrupted_tool_cancels_its_command_for_whom_it_has_not_reached() {
+fn an_interrupted_tool_cancels_its_command_for_whom_it_has_not_reached_and_lets_the_others_go_on() {
     let world = World::rotated(3);
     world.nodes[0].daemon().when_moved = Behaviour::Hangs;
     let tool = world.start(&["--move", "--at-once", "1"]);
@@ -36,18 +36,53 @@ fn an_interrupted_tool_cancels_its_command_for_whom_it_has_not_reached() {
         sent.iter()
             .any(|sent| sent.action() == "move" && sent.details.get(&id(0)) == Some(&"InProgress"))
     });
-    let interrupt = ["-c", "kill -INT \"$0\"", &tool.id().to_string()].map(str::to_owned);
-    let asked = Command::new("sh").args(interrupt).status();
-    assert!(asked.expect("a shell runs").success());
+    interrupt(&tool);
     let out = check(&tool.wait_with_output().expect("the tool ends"), 2);
     assert!(
         out.contains("interrupted") && out.contains("run it again"),
         "{out}"
     );
     let sent = world.fleet.sent();
-    let moving = sent.last().expect("a command was sent");
-    assert!(moving.is_over, "{moving:?}");
-    assert!(!world.has_moved());
+    let moving = &sent.last().expect("a command was sent").details;
+    assert_eq!(moving[&id(0)], "InProgress", "{moving:?}");
+    for waiting in [1, 2] {
+        assert_eq!(moving[&id(waiting)], "Cancelled", "{moving:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_tool_that_waits_for_a_lost_node_ends_at_once() {
+    let world = World::rotated(2);
+    world.fleet.set(&id(1), Connection::Lost);
+    let tool = world.start(&["--move", "--wait", "3600"]);
+    world.fleet.wait_until(|sent| {
+        sent.iter()
+            .any(|sent| sent.action() == "move" && sent.is_over)
+    });
+    interrupt(&tool);
+    let out = check(&tool.wait_with_output().expect("the tool ends"), 2);
+    assert!(out.contains("interrupted"), "{out}");
+}
+
+/// What Ctrl-C does.
+#[track_caller]
+fn interrupt(tool: &Child) {
+    let kill = ["-c", "kill -INT \"$0\"", &tool.id().to_string()].map(str::to_owned);
+    let status = Command::new("sh").args(kill).status();
+    assert!(status.expect("a shell runs").success());
+}
+
+#[test]
+fn a_node_that_ssm_lists_and_refuses_is_found_among_the_others() {
+    let world = World::rotated(4);
+    // All four, the first two, and the first.
+    let refusal = Fault::Refuse(400, "InvalidInstanceId");
+    world.fleet.fail(Calls::Of("SendCommand"), 0, 3, refusal);
+    let out = world.check(&["--move"], 1);
+    let told = "silent  no command reaches it";
+    let line = out.lines().rev().find(|line| line.starts_with(&id(0)));
+    assert!(line.is_some_and(|line| line.contains(told)), "{out}");
+    assert!(out.contains("3 moved, 1 silent"), "{out}");
 }
 
 #[test]
@@ -68,7 +103,7 @@ fn a_node_that_goes_away_in_the_middle_holds_nobody_up() {
         .fleet
         .add(&id(1), &[("Rack", RACK)], Arc::new(leaving));
     let out = world.check(&["--move", "--at-once", "1"], 0);
-    assert!(out.contains("every node has moved"), "{out}");
+    assert!(out.contains("every node that SSM lists has moved"), "{out}");
     assert!(
         world.nodes[..4]
             .iter()

@@ -116,11 +116,13 @@ pub enum ToolError {
     /// Run Command failed.
     #[error(transparent)]
     RunCommand(#[from] RunCommandError),
-    /// Nodes that SSM lists as online are refused.
-    #[error("SSM lists these instances as online, and refuses to send them a command")]
-    NodesRefused,
+    /// Interruptions cannot be heard.
+    #[error("cannot listen for interruptions: {0}")]
+    NoSignals(io::Error),
     /// Somebody has interrupted a run.
-    #[error("interrupted; the command was cancelled for the nodes whose turn had not come")]
+    #[error(
+        "interrupted; nodes whose turn had not come are left alone, and those that are being moved go on by themselves"
+    )]
     Interrupted,
 }
 
@@ -152,9 +154,6 @@ impl ToolError {
                 "`docker-tls inspect` shows the whole set, and what the next update will repair",
             ),
             Self::RunCommand(error) => error.hint(),
-            Self::NodesRefused => {
-                Some("see with `aws ssm describe-instance-information` what it says of them")
-            }
             Self::NotANode(_) => {
                 Some("--also takes the ids that `aws ec2 describe-instances` lists")
             }

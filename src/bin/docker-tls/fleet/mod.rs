@@ -6,8 +6,10 @@
 mod report;
 pub mod run_command;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use docker_tls_certgen::fleet::verdict::{Answer, Verdict};
 use docker_tls_certgen::fleet::{Inventory, NodeId, Presence};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::rack::{Part, Rack};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use crate::error::ToolError;
@@ -28,10 +31,12 @@ use crate::store::Store;
 
 /// How long a set may be half written before that is an error.
 const PUBLICATION_LIMIT: Duration = Duration::from_secs(30);
-/// How often what is published, or nodes that block, are looked at again.
+/// How soon what is published, or nodes that block, are looked at again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// How often in a row a command may be refused for a node that is gone by then.
-const MAX_REFUSALS: usize = 5;
+/// How often later, while nodes block: each look sends a command.
+const LONGEST_LOOK_INTERVAL: Duration = Duration::from_mins(1);
+/// How often it is looked at whether a command was sent.
+const SENDING_POLL: Duration = Duration::from_millis(50);
 /// How long SSM tries to deliver an observation.
 const OBSERVATION_TIMEOUT_SECONDS: u16 = 60;
 
@@ -70,7 +75,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER|SHARE%", default_value = "10%", value_parser = parse_share)]
     at_once: String,
     /// How many nodes may fail to move before no other is touched
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = parse_failures)]
     max_failures: usize,
     /// What to do where a restart would stop containers: leave the node alone, stop them, or turn live-restore on
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
@@ -79,7 +84,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u16).range(30..=43200))]
     timeout: u16,
     /// How many seconds to wait for nodes that block
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=604_800))]
     wait: u64,
     /// Print everything as JSON
     #[arg(long)]
@@ -126,15 +131,20 @@ fn parse_tag(text: &str) -> Result<Tag, &'static str> {
 fn parse_share(text: &str) -> Result<String, &'static str> {
     let (number, most) = match text.strip_suffix('%') {
         Some(share) => (share, 100),
-        None => (text, u32::MAX),
+        None => (text, 999_999),
     };
-    let is_plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    match number.parse() {
-        Ok(1..) if is_plain && number.parse::<u32>().is_ok_and(|n| n <= most) => {
-            Ok(text.to_owned())
-        }
+    // Neither a sign nor a zero in front.
+    let is_plain = |count: &u32| count.to_string() == number;
+    match number.parse().ok().filter(is_plain) {
+        Some(count) if (1..=most).contains(&count) => Ok(text.to_owned()),
         _ => Err("expected a number such as 5, or a share from 1% to 100%"),
     }
+}
+
+/// As many as SendCommand takes.
+fn parse_failures(text: &str) -> Result<usize, &'static str> {
+    let count = text.parse().ok().filter(|count| *count < 1_000_000);
+    count.ok_or("expected a number such as 0 or 3")
 }
 
 /// Runs the subcommand.
@@ -153,7 +163,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
         rack,
     };
     let mut report = Report::new(arguments.json);
-    let (run, ending) = shell.converge(&mut report).await?;
+    let (run, ending) = shell.converge_unless_interrupted(&mut report).await?;
     report.close(&run, &ending);
     Ok(ExitCode::from(ending.code()))
 }
@@ -186,6 +196,35 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
+    /// Does what the core decides; an interruption cancels what is under way, and a second one does not wait for that.
+    async fn converge_unless_interrupted(
+        &self,
+        report: &mut Report,
+    ) -> Result<(Run, Ending), ToolError> {
+        // From here on, an interruption is heard here and nowhere else.
+        let mut interruptions = signal(SignalKind::interrupt()).map_err(ToolError::NoSignals)?;
+        let mut converging = pin!(self.converge(report));
+        tokio::select! {
+            ended = &mut converging => return ended,
+            _ = interruptions.recv() => {}
+        }
+        let stop = async {
+            // What SSM may have taken on has an id once it has answered.
+            while self.run_command.is_sending() {
+                tokio::select! {
+                    _ = &mut converging => {}
+                    () = sleep(SENDING_POLL) => {}
+                }
+            }
+            self.run_command.cancel().await
+        };
+        tokio::select! {
+            stopped = stop => stopped?,
+            _ = interruptions.recv() => {}
+        }
+        Err(ToolError::Interrupted)
+    }
+
     /// Does what the core decides until there is nothing left to do.
     async fn converge(&self, report: &mut Report) -> Result<(Run, Ending), ToolError> {
         let until = Instant::now() + Duration::from_secs(self.arguments.wait);
@@ -203,6 +242,7 @@ impl Shell<'_> {
             None => Also::NotGiven,
         };
         let mut run = Run::new(target, inventory, also);
+        let mut interval = LOOK_INTERVAL;
         report.begin(&run);
         loop {
             match decide(&run, &limits) {
@@ -220,7 +260,8 @@ impl Shell<'_> {
                 Decision::Converged => return Ok((run, Ending::Converged)),
                 Decision::Blocked(_) if Instant::now() < until => {
                     report.wait(&run);
-                    sleep(LOOK_INTERVAL).await;
+                    sleep(interval).await;
+                    interval = (interval * 2).min(LONGEST_LOOK_INTERVAL);
                     run.wait();
                 }
                 Decision::Blocked(_) => return Ok((run, Ending::Blocked)),
@@ -287,11 +328,7 @@ impl Shell<'_> {
             max_errors: "100%",
             timeout_seconds: OBSERVATION_TIMEOUT_SECONDS,
         };
-        let Some(id) = self.send(&command, run, report).await? else {
-            return Ok(());
-        };
-        let tell = |_: &NodeId, _: &Answer| {};
-        for (node, answer) in self.run_command.answers(&id, nodes, tell).await? {
+        for (node, answer) in self.carry_out(command, |_, _| {}).await? {
             run.observed(node, answer);
         }
         report.observed(run);
@@ -320,39 +357,40 @@ impl Shell<'_> {
             max_errors: &left.to_string(),
             timeout_seconds: self.arguments.timeout,
         };
-        let Some(id) = self.send(&command, run, report).await? else {
-            return Ok(());
-        };
         let tell = |node: &NodeId, answer: &Answer| {
             let verdict = Verdict::of(Presence::Online, Some(answer), &target);
             report.moved(node, verdict, answer);
         };
-        for (node, answer) in self.run_command.answers(&id, nodes, tell).await? {
+        for (node, answer) in self.carry_out(command, tell).await? {
             run.moved(node, answer);
         }
         Ok(())
     }
 
-    /// Sends a command, or looks again: one node that is gone by now has all fifty refused.
-    async fn send(
+    /// Sends a command, and gives what each node answers. One that SSM still lists and sends nothing any more has all
+    /// fifty refused, so it is found by halves.
+    async fn carry_out(
         &self,
-        command: &Command<'_>,
-        run: &mut Run,
-        report: &mut Report,
-    ) -> Result<Option<String>, ToolError> {
-        for _ in 0..MAX_REFUSALS {
-            if let Some(id) = self.run_command.send(command).await? {
-                return Ok(Some(id));
+        command: Command<'_>,
+        mut tell: impl FnMut(&NodeId, &Answer),
+    ) -> Result<BTreeMap<NodeId, Answer>, ToolError> {
+        let mut answers = BTreeMap::new();
+        let mut groups = vec![command.nodes];
+        while let Some(nodes) = groups.pop() {
+            let command = Command { nodes, ..command };
+            match (self.run_command.send(&command).await?, nodes) {
+                (Some(id), _) => {
+                    answers.extend(self.run_command.answers(&id, &command, &mut tell).await?);
+                }
+                (None, [node]) => {
+                    answers.insert(node.clone(), Answer::Undelivered);
+                }
+                (None, nodes) => {
+                    let (first, second) = nodes.split_at(nodes.len() / 2);
+                    groups.extend([second, first]);
+                }
             }
-            let (target, inventory) = self.look(report).await?;
-            let is_gone = |node: &NodeId| inventory.presence(node) != Some(Presence::Online);
-            let has_changed = command.nodes.iter().any(is_gone);
-            run.look(target, inventory);
-            if has_changed {
-                return Ok(None);
-            }
-            sleep(LOOK_INTERVAL).await;
         }
-        Err(ToolError::NodesRefused)
+        Ok(answers)
     }
 }

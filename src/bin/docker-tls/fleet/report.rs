@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::net::IpAddr;
 
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use docker_tls_certgen::fleet::NodeId;
 use docker_tls_certgen::fleet::decision::Halt;
-use docker_tls_certgen::fleet::run::Run;
+use docker_tls_certgen::fleet::run::{Also, Run};
 use docker_tls_certgen::fleet::target::{Rotation, Target};
 use docker_tls_certgen::fleet::verdict::{Answer, Verdict};
 use serde::Serialize;
@@ -40,7 +41,7 @@ impl Ending {
 pub struct Report {
     json: bool,
     shows_progress: bool,
-    addresses: BTreeMap<NodeId, String>,
+    addresses: BTreeMap<NodeId, IpAddr>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +51,8 @@ struct Summary<'a> {
     /// The previous CA while a rotation is open, as far as the published values tell.
     previous_ca: Option<String>,
     converged: bool,
+    /// Whether the ids that EC2 knows were given, so that no instance is left out.
+    also: bool,
     /// Why the run was given up.
     halted: Option<String>,
     /// What `RetiredCA` says to take the next step, once every node has moved.
@@ -57,15 +60,15 @@ struct Summary<'a> {
     /// What `RetiredCA` says to take the rotation back.
     take_back: Option<String>,
     moved: usize,
-    nodes: Vec<NodeView<'a>>,
+    nodes: Vec<NodeView>,
 }
 
 #[derive(Serialize)]
-struct NodeView<'a> {
+struct NodeView {
     id: String,
     verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<&'a str>,
+    address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     containers: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,8 +90,9 @@ impl Report {
     /// Keeps what SSM knows of nodes, for the table.
     pub fn know(&mut self, listed: &[Listed]) {
         for Listed { node, address, .. } in listed {
-            if let Some(address) = address {
-                self.addresses.insert(node.clone(), address.clone());
+            // An agent says so itself: nothing that a terminal obeys.
+            if let Some(address) = address.as_deref().and_then(|text| text.parse().ok()) {
+                self.addresses.insert(node.clone(), address);
             }
         }
     }
@@ -172,7 +176,7 @@ impl Report {
 
     fn summary<'a>(&'a self, run: &'a Run, ending: &Ending) -> Summary<'a> {
         let target = run.target();
-        let nodes: Vec<NodeView<'_>> = run
+        let nodes: Vec<NodeView> = run
             .verdicts()
             .map(|(node, verdict)| {
                 let answer = run.answer(node);
@@ -183,7 +187,7 @@ impl Report {
                 NodeView {
                     id: node.to_string(),
                     verdict,
-                    address: self.addresses.get(node).map(String::as_str),
+                    address: self.addresses.get(node).copied(),
                     containers: told.map(|told| told.containers),
                     keeps_containers: told.map(|told| told.keeps_containers),
                     reason: answer.and_then(|answer| reason(verdict, answer)),
@@ -197,6 +201,7 @@ impl Report {
             current_ca: target.current.to_string(),
             previous_ca: target.previous().map(|previous| previous.to_string()),
             converged,
+            also: run.also() == Also::Given,
             halted: match ending {
                 Ending::Halted(halt) => Some(halt.to_string()),
                 Ending::Converged | Ending::Blocked => None,
@@ -261,7 +266,8 @@ fn reason(verdict: Verdict, answer: &Answer) -> Option<String> {
     let told = match answer {
         Answer::Told(told) if !told.reason.is_empty() => Some(told.reason.clone()),
         Answer::Unreadable(unreadable) => Some(unreadable.to_string()),
-        Answer::Told(_) | Answer::Undelivered => None,
+        Answer::Undelivered => Some("no command reaches it".to_owned()),
+        Answer::Told(_) => None,
     };
     let advice = match verdict {
         Verdict::BootsOld => "its launch data is of another set; replace the instance",
@@ -310,20 +316,24 @@ fn counts(run: &Run) -> String {
 /// What follows from how the run has ended.
 fn closing(run: &Run, ending: &Ending) -> String {
     let target = run.target();
+    let all = match run.also() {
+        Also::Given => "every node",
+        // One that is stopped, or that is starting, may have the former set.
+        Also::NotGiven => "every node that SSM lists",
+    };
     let end = match ending {
         Ending::Converged => match (target.finishing_word(), target.rotation) {
-            (None, _) => {
-                "every node runs with the published set and trusts nothing else".to_owned()
-            }
+            (None, _) => format!("{all} runs with the published set and trusts nothing else"),
             (Some(word), Rotation::PerhapsMoved { beside }) => format!(
-                "every node has moved; if the stack's PreviousCACertSha256 is {beside}, set RetiredCA to {word} to \
-                 finish the rotation"
+                "{all} has moved; if the stack's PreviousCACertSha256 is {beside}, set RetiredCA to {word} to finish \
+                 the rotation"
             ),
             (Some(word), Rotation::Introduced { .. }) => format!(
-                "every node trusts the current CA; set RetiredCA to {word} to have it issue the certificate"
+                "{all} trusts the current CA; set RetiredCA to {word} to have it issue the certificate, or, where \
+                 docker-tls inspect says that the rotation was broken off, a new RotationToken"
             ),
             (Some(word), _) => {
-                format!("every node has moved; set RetiredCA to {word} to finish the rotation")
+                format!("{all} has moved; set RetiredCA to {word} to finish the rotation")
             }
         },
         Ending::Blocked => counts(run),
@@ -334,7 +344,9 @@ fn closing(run: &Run, ending: &Ending) -> String {
     };
     let word = target.taking_back_word();
     match word.filter(|_| !run.inventory().is_empty()) {
-        Some(word) => format!("{end}\nto take the rotation back, set RetiredCA to {word}"),
+        Some(word) => format!(
+            "{end}\nto take the rotation back, if docker-tls inspect says that it can be, set RetiredCA to {word}"
+        ),
         None => end,
     }
 }

@@ -1,5 +1,6 @@
 //! SSM's Run Command: which nodes there are, and what they answer to the document.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,12 +13,11 @@ use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::send_command::SendCommandError;
 use aws_sdk_ssm::types::{CommandInvocation, InstanceInformationStringFilter, PingStatus};
 use docker_tls_certgen::fleet::NodeId;
-use docker_tls_certgen::fleet::observation::Observation;
+use docker_tls_certgen::fleet::observation::{Observation, Unreadable};
 use docker_tls_certgen::fleet::target::Target;
 use docker_tls_certgen::fleet::verdict::Answer;
 use docker_tls_certgen::machine::http::{Tls, chain_of};
-use tokio::signal::ctrl_c;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::error::ToolError;
 
@@ -33,6 +33,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const FIRST_POLL: Duration = Duration::from_millis(100);
 /// How often it is asked later.
 const SLOWEST_POLL: Duration = Duration::from_secs(3);
+/// How long SSM has time to take on a command. It may take it on and be late to say so, and a second one would be another.
+const SENDING_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a script may run, which is what the document says, and some more for SSM to notice: of a node that goes away
+/// meanwhile it says nothing.
+const LONGEST_SCRIPT: Duration = Duration::from_mins(10 + 1);
 
 /// Why SSM did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +114,10 @@ pub struct Command<'a> {
 /// SSM in the account and region that the environment names.
 pub struct RunCommand {
     client: Client,
+    /// Whether a command is being sent, which SSM may have taken on already.
+    is_sending: Cell<bool>,
+    /// The command that is under way, and for how many nodes.
+    under_way: RefCell<Option<(String, usize)>>,
 }
 
 impl RunCommand {
@@ -126,6 +135,8 @@ impl RunCommand {
             .build();
         Ok(Self {
             client: Client::from_conf(config),
+            is_sending: Cell::default(),
+            under_way: RefCell::default(),
         })
     }
 
@@ -159,8 +170,24 @@ impl RunCommand {
         Ok(listed)
     }
 
+    /// Whether a command is being sent.
+    pub fn is_sending(&self) -> bool {
+        self.is_sending.get()
+    }
+
     /// Sends a command, and gives its id; `None` where one of the nodes can be sent nothing any more.
     pub async fn send(&self, command: &Command<'_>) -> Result<Option<String>, ToolError> {
+        self.is_sending.set(true);
+        let sent = self.try_to_send(command).await;
+        if let Ok(id) = &sent {
+            let under_way = id.clone().map(|id| (id, command.nodes.len()));
+            self.under_way.replace(under_way);
+        }
+        self.is_sending.set(false);
+        sent
+    }
+
+    async fn try_to_send(&self, command: &Command<'_>) -> Result<Option<String>, ToolError> {
         let Command { target, nodes, .. } = command;
         let nodes: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
         let rack = &target.rack;
@@ -188,6 +215,14 @@ impl RunCommand {
             .max_concurrency(command.at_once)
             .max_errors(command.max_errors)
             .timeout_seconds(command.timeout_seconds.into())
+            .customize()
+            .config_override(
+                aws_sdk_ssm::Config::builder().timeout_config(
+                    TimeoutConfig::builder()
+                        .operation_attempt_timeout(SENDING_TIMEOUT)
+                        .build(),
+                ),
+            )
             .send()
             .await;
         match sent {
@@ -206,68 +241,118 @@ impl RunCommand {
         }
     }
 
-    /// What each node answers; `tell` hears of each as it comes. An interruption cancels the command for those whose
-    /// turn has not come.
+    /// What each node answers; `tell` hears of each as it comes.
     pub async fn answers(
         &self,
         command_id: &str,
-        nodes: &[NodeId],
+        command: &Command<'_>,
         tell: impl FnMut(&NodeId, &Answer),
     ) -> Result<BTreeMap<NodeId, Answer>, ToolError> {
-        tokio::select! {
-            answers = self.all_answers(command_id, nodes, tell) => answers,
-            _ = ctrl_c() => {
-                let cancelled = self.client.cancel_command().command_id(command_id).send().await;
-                cancelled.map_err(|error| RunCommandError::of("CancelCommand", &error))?;
-                Err(ToolError::Interrupted)
-            }
+        let answers = self.all_answers(command_id, command, tell).await;
+        self.under_way.replace(None);
+        answers
+    }
+
+    /// Cancels what is under way for the nodes whose turn has not come. A script that runs is left to its end: it may be
+    /// restarting a daemon, and would not go back.
+    pub async fn cancel(&self) -> Result<(), ToolError> {
+        let Some((command_id, nodes)) = self.under_way.take() else {
+            return Ok(());
+        };
+        let mut invocations = self.list_invocations(&command_id).await?;
+        // SSM does not know of all at once.
+        while invocations.len() < nodes {
+            sleep(FIRST_POLL).await;
+            invocations = self.list_invocations(&command_id).await?;
         }
+        let waiting = invocations
+            .iter()
+            .filter(|invocation| details(invocation) == "Pending")
+            .filter_map(CommandInvocation::instance_id)
+            .map(str::to_owned);
+        let waiting: Vec<String> = waiting.collect();
+        if !waiting.is_empty() {
+            let cancel = self.client.cancel_command().command_id(command_id);
+            let cancelled = cancel.set_instance_ids(Some(waiting)).send().await;
+            cancelled.map_err(|error| RunCommandError::of("CancelCommand", &error))?;
+        }
+        Ok(())
+    }
+
+    async fn list_invocations(
+        &self,
+        command_id: &str,
+    ) -> Result<Vec<CommandInvocation>, RunCommandError> {
+        let pages = self
+            .client
+            .list_command_invocations()
+            .command_id(command_id)
+            .details(true)
+            .max_results(PAGE)
+            .into_paginator()
+            .items()
+            .send();
+        let invocations: Result<_, _> = pages.collect().await;
+        invocations.map_err(|error| RunCommandError::of("ListCommandInvocations", &error))
     }
 
     async fn all_answers(
         &self,
         command_id: &str,
-        nodes: &[NodeId],
+        command: &Command<'_>,
         mut tell: impl FnMut(&NodeId, &Answer),
     ) -> Result<BTreeMap<NodeId, Answer>, ToolError> {
+        let turns = Duration::from_secs(command.timeout_seconds.into());
+        let until = Instant::now() + turns + LONGEST_SCRIPT;
         let mut answers = BTreeMap::new();
+        let mut begun = BTreeMap::new();
         let mut wait = FIRST_POLL;
         loop {
             sleep(wait).await;
             wait = (wait * 2).min(SLOWEST_POLL);
-            let mut pages = self
-                .client
-                .list_command_invocations()
-                .command_id(command_id)
-                .details(true)
-                .max_results(PAGE)
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                let page =
-                    page.map_err(|error| RunCommandError::of("ListCommandInvocations", &error))?;
-                for invocation in page.command_invocations() {
-                    let node = NodeId::parse(invocation.instance_id().unwrap_or_default());
-                    if let (Some(node), Some(answer)) = (node, answer(invocation))
-                        && !answers.contains_key(&node)
-                    {
-                        tell(&node, &answer);
-                        answers.insert(node, answer);
+            let now = Instant::now();
+            for invocation in self.list_invocations(command_id).await? {
+                let Some(node) = NodeId::parse(invocation.instance_id().unwrap_or_default()) else {
+                    continue;
+                };
+                let answer = match details(&invocation).as_str() {
+                    "InProgress" => {
+                        let since = *begun.entry(node.clone()).or_insert(now);
+                        let is_lost = now - since > LONGEST_SCRIPT;
+                        is_lost.then_some(Answer::Unreadable(Unreadable::Absent))
                     }
+                    _ => answer(&invocation),
+                };
+                if let Some(answer) = answer
+                    && !answers.contains_key(&node)
+                {
+                    tell(&node, &answer);
+                    answers.insert(node, answer);
                 }
             }
-            if nodes.iter().all(|node| answers.contains_key(node)) {
+            if command.nodes.iter().all(|node| answers.contains_key(node)) {
+                return Ok(answers);
+            }
+            if now > until {
+                for node in command.nodes {
+                    let unheard = Answer::Unreadable(Unreadable::Absent);
+                    answers.entry(node.clone()).or_insert(unheard);
+                }
                 return Ok(answers);
             }
         }
     }
 }
 
+/// How an invocation stands: "Delivery Timed Out" in the documentation, "DeliveryTimedOut" in answers.
+fn details(invocation: &CommandInvocation) -> String {
+    let details = invocation.status_details().unwrap_or_default();
+    details.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
 /// What an invocation has come to; `None` while it goes on.
 fn answer(invocation: &CommandInvocation) -> Option<Answer> {
-    // "Delivery Timed Out" in the documentation, "DeliveryTimedOut" in answers.
-    let details = invocation.status_details().unwrap_or_default();
-    let details: String = details.chars().filter(|c| !c.is_whitespace()).collect();
+    let details = details(invocation);
     let is_over = match details.as_str() {
         "Pending" | "InProgress" | "Delayed" | "Cancelling" | "" => false,
         // Nothing has happened on the node.
