@@ -18,7 +18,7 @@ use crate::set::state::State;
 /// Decides what to do: the least change that keeps everyone connected.
 pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result<Plan, Refusal> {
     let mut state = opening_state(spec, &assessment.found, now);
-    let word = Word::of(spec, assessment, &mut state)?;
+    let word = Word::of(spec, assessment, now, &mut state)?;
     let returned = returned(&word, assessment);
     let assessment = returned.as_ref().unwrap_or(assessment);
     let token = spec.properties.rotation_token.clone();

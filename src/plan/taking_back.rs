@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use time::OffsetDateTime;
+
 use crate::pki::certificate::CaCertificate;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::Assessment;
@@ -58,14 +60,16 @@ pub(crate) struct TakingBack {
 }
 
 impl TakingBack {
-    /// What an earlier event began. A copy of another time that was put back meanwhile ends it.
-    pub(crate) fn begun(assessment: &Assessment) -> Option<Self> {
+    /// What an earlier event began. A copy of another time that was put back meanwhile ends it, and so does the anchor's
+    /// own end.
+    pub(crate) fn begun(assessment: &Assessment, now: OffsetDateTime) -> Option<Self> {
         let state = assessment.found.state.as_ref().ok()?;
         let closing = state.closing()?;
         let returning = state.anchor().and_then(AnchorRecord::certificate)?;
         let key = state.anchor().and_then(AnchorRecord::key)?;
         let is_whole = closing.returns_to(&returning.fingerprint())
-            && key.public_key() == returning.public_key();
+            && key.public_key() == returning.public_key()
+            && !returning.is_expired(now);
         let is_of_both =
             |ca: &CaCertificate| closing.retires(&ca.fingerprint()) || ca.has_key_of(returning);
         // Which of the two is there depends on how much was written; another is of another time.

@@ -1,5 +1,7 @@
 //! What the operator's word, `RetiredCA`, means for a set.
 
+use time::OffsetDateTime;
+
 use crate::pki::certificate::{CaCertificate, Fingerprint};
 use crate::plan::Refusal;
 use crate::plan::assessment::Assessment;
@@ -30,10 +32,11 @@ impl Word {
     pub(crate) fn of(
         spec: &Spec,
         assessment: &Assessment,
+        now: OffsetDateTime,
         state: &mut State,
     ) -> Result<Self, Refusal> {
         // Until that is done, what is published tells which CA is the previous one, and it is not.
-        if let Some(begun) = TakingBack::begun(assessment) {
+        if let Some(begun) = TakingBack::begun(assessment, now) {
             return Ok(Self::TakeBack(begun));
         }
         let begun = assessment

@@ -7,7 +7,7 @@ use docker_tls_certgen::plan::inspection::Inspection;
 use docker_tls_certgen::plan::open_rotation::OpenRotation;
 use docker_tls_certgen::plan::spec::{RetirementWord, Spec};
 use docker_tls_certgen::plan::taking_back::TakingBackObstacle;
-use docker_tls_certgen::plan::{Action, Refusal};
+use docker_tls_certgen::plan::{Action, CutOff, Refusal};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
@@ -238,6 +238,28 @@ fn a_copy_of_another_time_that_is_put_back_in_the_middle_ends_it() {
             check_all_connect(&[copy, &stored], NOW);
         }
     }
+}
+
+#[test]
+fn one_that_was_broken_off_is_given_up_once_the_anchor_has_ended() {
+    let long = json!({ "CAValidityDays": 4000, "ValidityDays": 4000 });
+    let mut rotated = make_own_with(&json!({ "CAValidityDays": 200, "ValidityDays": 200 }));
+    let not_after = current_ca(&rotated).not_after();
+    let old = merged(&long, template());
+    effect(&make_change(&long, &old), &mut rotated, NOW);
+    let spec = make_change(&old, &merged(&with_back(&rotated), long));
+    let mut done = rotated.clone();
+    let writes = carry_out(&spec, &mut done, NOW, &mut FreshMint).writes;
+    let mut stored = rotated.clone();
+    writes[0].apply(&mut stored);
+
+    let now = not_after + Duration::SECOND;
+    let found = effect(&make_update(&old), &mut stored, now);
+    assert!(
+        found.action <= Action::Record && found.cut_off == CutOff::Nobody,
+        "{found:?}"
+    );
+    check_all_connect(&[&rotated, &stored], now);
 }
 
 #[test]
