@@ -5,7 +5,7 @@ use docker_tls_testing::fleet::model::Behaviour;
 use docker_tls_testing::fleet::node::{Connection, id};
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{World, check};
 
 fn verdicts(summary: &Value) -> Vec<&str> {
     let nodes = summary["nodes"].as_array().expect("nodes");
@@ -155,4 +155,19 @@ fn a_set_that_is_published_meanwhile_is_the_one_that_all_are_moved_to() {
         let [finish, _] = world.words();
         assert!(world.has_moved() && out.contains(&finish), "{out}");
     }
+}
+
+#[test]
+fn a_lost_node_that_comes_back_is_waited_for_and_moved() {
+    let world = World::rotated(2);
+    world.fleet.set(&id(1), Connection::Lost);
+    let tool = world.start(&["--move", "--wait", "600"]);
+    world.fleet.wait_until(|sent| {
+        sent.iter()
+            .any(|sent| sent.action() == "move" && sent.is_over)
+    });
+    world.fleet.set(&id(1), Connection::Online);
+    let out = check(&tool.wait_with_output().expect("the tool ends"), 0);
+    let [finish, _] = world.words();
+    assert!(world.has_moved() && out.contains(&finish), "{out}");
 }
