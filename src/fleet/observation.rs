@@ -72,6 +72,11 @@ pub enum Unreadable {
     /// The line ends before the object does.
     #[error("the script's line was cut; expected a whole JSON object behind `docker-tls`")]
     Cut,
+    /// Nothing tells that the script came to its end.
+    #[error(
+        "nothing tells that the script came to its end; look at the instance, and run this again"
+    )]
+    Unfinished,
     /// The object is not what the script prints.
     #[error("the script's line is not as expected: {problem}")]
     NotAsAgreed {

@@ -86,6 +86,20 @@ fn a_node_that_ssm_lists_and_refuses_is_found_among_the_others() {
 }
 
 #[test]
+fn a_node_that_fails_in_one_half_keeps_the_other_half_from_being_touched() {
+    let world = World::rotated(4);
+    world.nodes[0].daemon().when_moved = Behaviour::GoesBack("no TLS after 30 s");
+    let former = world.nodes[0].daemon().runs.clone();
+    // The observation is taken on, and the first move of all four is not.
+    let refusal = Fault::Refuse(400, "InvalidInstanceId");
+    world.fleet.fail(Calls::Of("SendCommand"), 1, 1, refusal);
+    let out = world.check(&["--move", "--at-once", "1"], 1);
+    assert!(out.contains("could not be moved"), "{out}");
+    let mut nodes = world.nodes.iter();
+    assert!(nodes.all(|node| node.daemon().runs == former), "{out}");
+}
+
+#[test]
 fn a_node_that_goes_away_in_the_middle_holds_nobody_up() {
     let world = World::rotated(5);
     let fleet = Arc::downgrade(&world.fleet);

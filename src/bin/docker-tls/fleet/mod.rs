@@ -367,12 +367,13 @@ impl Shell<'_> {
         Ok(())
     }
 
-    /// Sends a command, and gives what each node answers. One that SSM still lists and sends nothing any more has all
-    /// fifty refused, so it is found by halves.
+    /// Sends a command, and gives what each node answers that it was sent to. One that SSM still lists and sends nothing
+    /// any more has all fifty refused, so it is looked for by halves: the first that is taken on is all, and what failed
+    /// there counts before others are touched.
     async fn carry_out(
         &self,
         command: Command<'_>,
-        mut tell: impl FnMut(&NodeId, &Answer),
+        tell: impl FnMut(&NodeId, &Answer),
     ) -> Result<BTreeMap<NodeId, Answer>, ToolError> {
         let mut answers = BTreeMap::new();
         let mut groups = vec![command.nodes];
@@ -380,7 +381,8 @@ impl Shell<'_> {
             let command = Command { nodes, ..command };
             match (self.run_command.send(&command).await?, nodes) {
                 (Some(id), _) => {
-                    answers.extend(self.run_command.answers(&id, &command, &mut tell).await?);
+                    answers.extend(self.run_command.answers(&id, &command, tell).await?);
+                    break;
                 }
                 (None, [node]) => {
                     answers.insert(node.clone(), Answer::Undelivered);

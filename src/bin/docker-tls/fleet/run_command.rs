@@ -39,6 +39,9 @@ const SENDING_TIMEOUT: Duration = Duration::from_mins(1);
 /// meanwhile it says nothing.
 const LONGEST_SCRIPT: Duration = Duration::from_mins(10 + 1);
 
+/// Of a script whose end nobody has heard of.
+const UNFINISHED: Answer = Answer::Unreadable(Unreadable::Unfinished);
+
 /// Why SSM did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[error("{action}: {message}")]
@@ -319,9 +322,14 @@ impl RunCommand {
                     "InProgress" => {
                         let since = *begun.entry(node.clone()).or_insert(now);
                         let is_lost = now - since > LONGEST_SCRIPT;
-                        is_lost.then_some(Answer::Unreadable(Unreadable::Absent))
+                        is_lost.then_some(UNFINISHED)
                     }
                     _ => answer(&invocation),
+                };
+                // The script had begun there, whatever SSM says in the end.
+                let answer = match answer {
+                    Some(Answer::Undelivered) if begun.contains_key(&node) => Some(UNFINISHED),
+                    answer => answer,
                 };
                 if let Some(answer) = answer
                     && !answers.contains_key(&node)
@@ -335,8 +343,7 @@ impl RunCommand {
             }
             if now > until {
                 for node in command.nodes {
-                    let unheard = Answer::Unreadable(Unreadable::Absent);
-                    answers.entry(node.clone()).or_insert(unheard);
+                    answers.entry(node.clone()).or_insert(UNFINISHED);
                 }
                 return Ok(answers);
             }
