@@ -136,9 +136,9 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             self.note_ownership(spec, &assessment);
             let now = self.machine.now();
             let plan = planner::plan(spec, &assessment, now);
+            let half_a_word = warning::half_a_word(spec, &assessment);
             if plan.as_ref().is_ok_and(Plan::is_keep) {
                 let mut reconciled = self.reconciled(plan?, &stored, &assessment);
-                let half_a_word = warning::half_a_word(spec, &assessment);
                 reconciled.warnings.extend(half_a_word);
                 return Ok(reconciled);
             }
@@ -160,7 +160,6 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 let mut reconciled = self.reconciled(plan, &stored, &publication.result);
                 // What is stored now does not tell any more.
                 let exposed = warning::exposed_keys(self.rack, &assessment);
-                let half_a_word = warning::half_a_word(spec, &assessment);
                 reconciled
                     .warnings
                     .extend(exposed.into_iter().chain(half_a_word));

@@ -35,7 +35,7 @@ impl Word {
         now: OffsetDateTime,
         state: &mut State,
     ) -> Result<Self, Refusal> {
-        // Until that is done, what is published tells which CA is the previous one, and it is not.
+        // Half of it written, the set looks like a rotation from the CA that goes.
         if let Some(begun) = TakingBack::begun(assessment, now) {
             return Ok(Self::TakeBack(begun));
         }

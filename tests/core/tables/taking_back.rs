@@ -385,8 +385,8 @@ fn to_a_ca_within_its_renewal_window_it_is_refused_with_the_date() {
     let shown = |now| Inspection::of(&make_update(&old), &stored, now).take_back;
     assert_eq!(shown(boundary).as_deref(), new["RetiredCA"].as_str());
     assert_eq!(shown(boundary + Duration::SECOND), None);
-    for now in [boundary + Duration::SECOND, not_after + Duration::SECOND] {
-        let TakingBackObstacle::Due(causes) = check_cannot(&spec, &stored, now) else {
+    for moment in [boundary + Duration::SECOND, not_after + Duration::SECOND] {
+        let TakingBackObstacle::Due(causes) = check_cannot(&spec, &stored, moment) else {
             panic!("it is its end that stands in the way");
         };
         assert!(
