@@ -9,6 +9,7 @@ pub mod chain;
 pub mod encoding;
 pub mod instance;
 mod key_form;
+pub(crate) mod name;
 pub mod name_constraints;
 pub mod private_key;
 pub mod timestamp;

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::authority;
 use crate::pki::certificate::CaCertificate;
+use crate::pki::name;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::spec::Spec;
@@ -155,7 +156,7 @@ impl<'a> Signer<'a> {
     }
 
     fn key(&self) -> Result<&PrivateKey, Obstacle> {
-        if !authority::is_writable_name(self.subject) {
+        if !name::is_writable(self.subject) {
             return Err(Obstacle::UnwritableName);
         }
         let key = self.key.as_ref().ok_or(Obstacle::KeyLost)?;
