@@ -14,8 +14,8 @@ use crate::plan::{
     Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
     Trust,
 };
+use crate::set::anchor_record::AnchorRecord;
 use crate::set::rack::Part;
-use crate::set::state::AnchorRecord;
 
 /// How a new pair leads to an anchor that is not the current CA.
 enum Lead {

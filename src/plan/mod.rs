@@ -35,8 +35,9 @@ use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::RetirementWord;
 use crate::plan::taking_back::TakingBackObstacle;
+use crate::set::anchor_record::AnchorRecord;
 use crate::set::rack::Part;
-use crate::set::state::{AnchorRecord, Closing, State, TokenHash};
+use crate::set::state::{Closing, State, TokenHash};
 
 /// What a plan amounts to, in one word; the most far-reaching word that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

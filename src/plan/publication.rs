@@ -18,11 +18,12 @@ use crate::plan::planner;
 use crate::plan::spec::Spec;
 use crate::plan::write::Write;
 use crate::plan::{AnchorRecordPlan, CaPlan, Plan, Refusal, StatePlan, TokenPlan};
+use crate::set::anchor_record::AnchorRecord;
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
 use crate::set::parameter::{MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredSet};
 use crate::set::rack::Part;
-use crate::set::state::{AnchorRecord, State};
+use crate::set::state::State;
 
 /// Why a plan is not carried out; nothing has been written.
 #[derive(Debug, thiserror::Error)]

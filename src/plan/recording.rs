@@ -8,8 +8,9 @@ use crate::plan::word::Word;
 use crate::plan::{
     Action, AnchorPlan, AnchorRecordPlan, CaPlan, PairPlan, Plan, Refusal, StatePlan, TokenPlan,
 };
+use crate::set::anchor_record::AnchorRecord;
 use crate::set::flaw::Flaw;
-use crate::set::state::{AnchorRecord, State};
+use crate::set::state::State;
 
 /// Adds to a plan for certificates and keys what the state records of it.
 pub(crate) fn record(case: &Case<'_>, mut plan: Plan, token: TokenPlan) -> Result<Plan, Refusal> {

@@ -12,7 +12,8 @@ use crate::plan::assessment::Assessment;
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::spec::RetirementWord;
-use crate::set::state::{AnchorRecord, Closing};
+use crate::set::anchor_record::AnchorRecord;
+use crate::set::state::Closing;
 
 /// Why a rotation cannot be taken back. Its words follow "but".
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use docker_tls_certgen::plan::spec::{Occasion, Spec};
 use docker_tls_certgen::plan::{Action, Refusal};
+use docker_tls_certgen::set::anchor_record::AnchorRecord;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredSet};
 use docker_tls_certgen::set::rack::Part;
-use docker_tls_certgen::set::state::{AnchorRecord, Owner, State};
+use docker_tls_certgen::set::state::{Owner, State};
 use serde_json::{Value, json};
 
 use super::{check_all_connect, check_calm, effect, make_plain, make_rotated, make_token};
