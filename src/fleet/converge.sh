@@ -6,8 +6,8 @@
 # at once. A daemon that does not come up with the new files gets those back that it ran with.
 #
 # On standard output is one line, `docker-tls {…}`, whatever happens. No secret is in it, and none is in a parameter:
-# commands are kept, by SSM and on this disk. The exit code is 0 for told, moved and refused, and 1 for what SSM is to
-# count as a failure.
+# commands are kept, by SSM and on this disk. The exit code is 1 for what SSM is to count as a failure: a daemon that is
+# down, that went back, or that could not be moved; and 0 for everything else.
 Action='{{ Action }}'         # observe, move
 Id='{{ Id }}'                 # lower-case hex of the rack's name, which its parameters begin with
 CA='{{ CA }}'                 # SHA-256 of the CA and of the certificate that the sender means: where others are
@@ -68,14 +68,14 @@ main() {
 
 tell() {
   # While a move is at work, what the daemon shows may yet be taken back.
-  take_lock || finish busy 1 'another run is at work'
+  take_lock || finish busy 0 'another run is at work'
   observe
   $speaks_tls || finish down 1 'the daemon speaks no TLS'
   finish told 0
 }
 
 move() {
-  take_lock || finish busy 1 'another run is at work'
+  take_lock || finish busy 0 'another run is at work'
   trap 'rm -rf "$NEW" "$PART"' EXIT
   observe
   read_published_set
@@ -85,7 +85,7 @@ move() {
     rm -rf "$BEFORE"
     finish moved 0
   fi
-  is_meant || finish stale 1 'another set is published than the one that was meant'
+  is_meant || finish stale 0 'another set is published than the one that was meant'
   spare_containers
   remember_what_runs || finish broken 1 'there is no room in /etc for a copy of the files'
   install_set "$NEW" || finish broken 1 'there is no room for the files in /etc'
@@ -112,8 +112,8 @@ finish() { # VERDICT EXIT-CODE [REASON]
     { for (i = 1; i <= NF && i <= max; i++) printf "%s\"%s\"", (i > 1 ? "," : ""), $i }')
   printf 'docker-tls {"verdict":"%s","did":"%s","trusts":[%s],"asks":%s,"presents":"%s",' \
     "$1" "$did" "$list" "$asks" "$presents"
-  printf '"containers":%s,"keeps_containers":%s,"boots_old":%s,"reason":"%s"}\n' \
-    "${containers:-0}" "$keeps_containers" "$(boots_old && echo true || echo false)" "$reason"
+  printf '"containers":%s,"keeps_containers":%s,"lasts":"%s","reason":"%s"}\n' \
+    "${containers:-0}" "$keeps_containers" "$(how_long_it_lasts)" "$reason"
   exit "$2"
 }
 
@@ -142,16 +142,16 @@ observe() {
 say_hello() {
   exec 3<>"/dev/tcp/127.0.0.1/$PORT" || return
   {
-    # A record with a ClientHello of 97 bytes: TLS 1.2, random, no session.
-    printf '\x16\x03\x01\x00\x65\x01\x00\x00\x61\x03\x03'
+    # A record with a ClientHello of 99 bytes: TLS 1.2, random, no session.
+    printf '\x16\x03\x01\x00\x67\x01\x00\x00\x63\x03\x03'
     head -c 32 /dev/urandom
     printf '\x00'
     # Six suites, ECDHE with ECDSA or RSA; no compression.
     printf '\x00\x0c\xc0\x2b\xc0\x2f\xc0\x2c\xc0\x30\xcc\xa9\xcc\xa8\x01\x00'
-    # 44 bytes of extensions: curves X25519, P-256, P-384; uncompressed points;
-    printf '\x00\x2c\x00\x0a\x00\x08\x00\x06\x00\x1d\x00\x17\x00\x18\x00\x0b\x00\x02\x01\x00'
+    # 46 bytes of extensions: curves X25519, P-256, P-384; uncompressed points;
+    printf '\x00\x2e\x00\x0a\x00\x08\x00\x06\x00\x1d\x00\x17\x00\x18\x00\x0b\x00\x02\x01\x00'
     # and signatures: ECDSA, RSA and Ed25519.
-    printf '\x00\x0d\x00\x16\x00\x14\x04\x03\x08\x04\x04\x01\x05\x03\x08\x05\x05\x01\x08\x06\x06\x01\x02\x01\x08\x07'
+    printf '\x00\x0d\x00\x18\x00\x16\x04\x03\x05\x03\x06\x03\x08\x04\x04\x01\x08\x05\x05\x01\x08\x06\x06\x01\x02\x01\x08\x07'
     printf '\x15\x03\x03\x00\x02\x02\x5a'
   } >&3
   # Whatever listens there, it does not fill the memory.
@@ -194,6 +194,23 @@ runs() { # FOLDER
   ! $asks || [ "$trusts" = "$(subjects_of "$1/ca.pem")" ]
 }
 
+# How long the daemon runs with what it runs with. Launch data is compared with the files.
+how_long_it_lasts() {
+  if starts_old; then
+    echo until-start
+  elif boots_old; then
+    echo until-boot
+  else
+    echo always
+  fi
+}
+
+# Whether the daemon would start with another set than it runs with: a run was killed on its way back and the daemon came
+# up late, or somebody else has written the files.
+starts_old() {
+  $speaks_tls && ! { is_pair "$FILES" && runs "$FILES"; }
+}
+
 # Asks by the socket: a node need not have a client, and its certificate need not be a client's.
 ask_engine() {
   local info running paused
@@ -210,21 +227,23 @@ ask_engine() {
 # Whether the next boot brings back other files: those that stand in the launch data. A script there that reads them
 # from SSM brings what is published.
 boots_old() {
-  grep -qsF "$FILES/ca.pem" "$LAUNCH_DATA" || return 1
+  local data
+  # Launch data may be compressed as a whole.
+  data=$(gzip -cdf "$LAUNCH_DATA" 2>/dev/null | tr -d '\0')
+  [[ $data == *"$FILES/ca.pem"* ]] || return 1
   # BEGIN CERTIFICATE, plain or in base64, where it depends on the place by which characters.
-  grep -qF -e 'BEGIN CERTIFICATE' -e QkVHSU4gQ0VSVElGSUNBVE -e JFR0lOIENFUlRJRklDQVRF -e CRUdJTiBDRVJUSUZJQ0FURS \
-    "$LAUNCH_DATA" || return 1
-  ! { is_launched_with "$FILES/ca.pem" && is_launched_with "$FILES/cert.pem"; }
+  [[ $data =~ BEGIN\ CERTIFICATE|QkVHSU4gQ0VSVElGSUNBVE|JFR0lOIENFUlRJRklDQVRF|CRUdJTiBDRVJUSUZJQ0FURS ]] || return 1
+  ! { is_launched_with "$data" "$FILES/ca.pem" && is_launched_with "$data" "$FILES/cert.pem"; }
 }
 
 # Whether the launch data has a file in base64, or each of its lines.
-is_launched_with() { # FILE
+is_launched_with() { # DATA FILE
   local line
-  [ -s "$1" ] || return 1
-  ! grep -qF "$(base64 -w0 <"$1")" "$LAUNCH_DATA" || return 0
+  [ -s "$2" ] || return 1
+  [[ $1 != *"$(base64 -w0 <"$2")"* ]] || return 0
   while read -r line || [ -n "$line" ]; do
-    grep -qF -e "$line" "$LAUNCH_DATA" || return 1
-  done <"$1"
+    [[ $1 == *"$line"* ]] || return 1
+  done <"$2"
 }
 
 # --- What is published ---

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! docker-tls {"verdict":"told","did":"","trusts":["0123456789abcdef"],"asks":true,"presents":"<64 hex>",
-//!             "containers":3,"keeps_containers":true,"boots_old":false,"reason":""}
+//!             "containers":3,"keeps_containers":true,"lasts":"always","reason":""}
 //! ```
 //!
 //! Run Command hands it over among whatever else the node printed, cut at some length, or not at all.
@@ -40,6 +40,18 @@ pub enum Outcome {
     Down,
 }
 
+/// How long a daemon runs with the set that it runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lasts {
+    /// However often it is started anew.
+    Always,
+    /// The files that it reads when it starts are of another set.
+    UntilStart,
+    /// The launch data of its node holds other files, and writes them when that boots.
+    UntilBoot,
+}
+
 /// What a node told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observation {
@@ -57,8 +69,8 @@ pub struct Observation {
     pub containers: u32,
     /// Whether they outlive a restart of the daemon.
     pub keeps_containers: bool,
-    /// Whether its launch data holds another bundle than it runs with, and writes that at the next boot.
-    pub boots_old: bool,
+    /// How long it runs with that.
+    pub lasts: Lasts,
     /// Why, in the script's words; empty where there is nothing to say.
     pub reason: String,
 }
@@ -95,7 +107,7 @@ struct Line {
     presents: String,
     containers: u32,
     keeps_containers: bool,
-    boots_old: bool,
+    lasts: Lasts,
     reason: String,
 }
 
@@ -142,7 +154,7 @@ impl Observation {
             presents,
             containers: line.containers,
             keeps_containers: line.keeps_containers,
-            boots_old: line.boots_old,
+            lasts: line.lasts,
             reason: plain(&line.reason),
         })
     }

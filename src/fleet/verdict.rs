@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::fleet::Presence;
 use crate::fleet::name::NameId;
-use crate::fleet::observation::{Observation, Outcome, Unreadable};
+use crate::fleet::observation::{Lasts, Observation, Outcome, Unreadable};
 use crate::fleet::target::Target;
 
 /// What came back from a command to one node.
@@ -24,6 +24,8 @@ pub enum Answer {
 pub enum Verdict {
     /// Its daemon runs with what is published.
     Moved,
+    /// So it does, but it will not when it is started anew: the files that it reads then are of another set.
+    StartsOld,
     /// So it does, but it will not after the next boot: its launch data is of another set.
     BootsOld,
     /// It presents the published certificate and trusts more than the published bundle: it was started before a close,
@@ -57,8 +59,9 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, the best first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Moved,
+        Self::StartsOld,
         Self::BootsOld,
         Self::TrustsRetired,
         Self::NotYet,
@@ -101,10 +104,10 @@ impl Verdict {
         if !observation.asks {
             Self::NotMutual
         } else if presents_published && observation.trusts == target.trusts {
-            if observation.boots_old {
-                Self::BootsOld
-            } else {
-                Self::Moved
+            match observation.lasts {
+                Lasts::Always => Self::Moved,
+                Lasts::UntilStart => Self::StartsOld,
+                Lasts::UntilBoot => Self::BootsOld,
             }
         } else if presents_published && is_among(&target.trusts, &observation.trusts) {
             Self::TrustsRetired
@@ -117,6 +120,7 @@ impl Verdict {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Moved => "moved",
+            Self::StartsOld => "starts old",
             Self::BootsOld => "boots old",
             Self::TrustsRetired => "trusts retired",
             Self::NotYet => "not yet",
@@ -141,7 +145,10 @@ impl Verdict {
 
     /// Whether moving the node may mend that.
     pub const fn is_movable(self) -> bool {
-        matches!(self, Self::TrustsRetired | Self::NotYet | Self::Down)
+        matches!(
+            self,
+            Self::StartsOld | Self::TrustsRetired | Self::NotYet | Self::Down
+        )
     }
 }
 

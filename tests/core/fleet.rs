@@ -8,7 +8,7 @@ mod targets;
 mod verdicts;
 
 use docker_tls_certgen::fleet::name::NameId;
-use docker_tls_certgen::fleet::observation::{Observation, Outcome};
+use docker_tls_certgen::fleet::observation::{Lasts, Observation, Outcome};
 use docker_tls_certgen::fleet::target::{Rotation, Target};
 use docker_tls_certgen::fleet::verdict::Answer;
 use docker_tls_certgen::pki::certificate::Fingerprint;
@@ -56,7 +56,7 @@ fn make_observation(target: &Target) -> Observation {
         presents: Some(target.leaf),
         containers: 3,
         keeps_containers: true,
-        boots_old: false,
+        lasts: Lasts::Always,
         reason: String::new(),
     }
 }

@@ -65,7 +65,8 @@ fn whatever_stands_in_the_way_is_named_and_the_word_is_not_given() {
     world.fleet.set(&id(1), Connection::Lost);
     world.nodes[2].daemon().when_moved = Behaviour::GoesBack("no TLS after 30 s");
     world.nodes[3].daemon().containers = 2;
-    world.nodes[4].daemon().boots_old = true;
+    world.nodes[4].daemon().lasts = "until-boot";
+    world.nodes[5].daemon().lasts = "until-start";
     world.fleet.set(&id(6), Connection::Stopped);
     let also: Vec<String> = (0..8).map(id).collect();
     let out = world.check_also(&also, &["--move", "--max-failures", "1"], 1);
@@ -94,7 +95,7 @@ fn whatever_stands_in_the_way_is_named_and_the_word_is_not_given() {
     // Each is seen to, or gone.
     world.fleet.set(&id(1), Connection::Online);
     world.nodes[2].daemon().when_moved = Behaviour::Works;
-    world.nodes[4].daemon().boots_old = false;
+    world.nodes[4].daemon().lasts = "always";
     let also: Vec<String> = (0..6).map(id).collect();
     let options = ["--move", "--containers", "live-restore"];
     let out = world.check_also(&also, &options, 0);

@@ -1,7 +1,7 @@
 //! What a run does next, rule by rule of docs/fleet.md.
 
 use docker_tls_certgen::fleet::decision::{Aim, Decision, Halt, Limits, decide};
-use docker_tls_certgen::fleet::observation::{Observation, Outcome, Unreadable};
+use docker_tls_certgen::fleet::observation::{Lasts, Observation, Outcome, Unreadable};
 use docker_tls_certgen::fleet::run::{Also, Run};
 use docker_tls_certgen::fleet::target::{Rotation, Target};
 use docker_tls_certgen::fleet::verdict::{Answer, Verdict};
@@ -231,7 +231,7 @@ fn a_move_whose_end_nobody_tells_counts_as_failed_unless_the_node_has_moved() {
 #[test]
 fn whoever_cannot_be_asked_or_would_boot_with_another_set_blocks_until_it_is_gone() {
     let boots_old = Answer::Told(Observation {
-        boots_old: true,
+        lasts: Lasts::UntilBoot,
         ..make_observation(&make_target())
     });
     for (presence, answer, verdict) in [

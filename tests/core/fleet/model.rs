@@ -217,6 +217,11 @@ fn launch_data_that_goes_unnoticed_cuts_off_a_node_that_boots() {
 }
 
 #[test]
+fn files_of_another_set_that_go_unnoticed_cut_off_a_node_whose_daemon_is_started_anew() {
+    check_is_needed(Guard::Files, &PLAIN);
+}
+
+#[test]
 fn an_inventory_from_before_a_publication_lacks_a_node_that_came_before_it_as_well() {
     check_is_needed(Guard::InventoryAnew, &WITHOUT_IDS);
 }

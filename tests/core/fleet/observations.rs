@@ -1,7 +1,7 @@
 //! What a node tells, read from whatever Run Command hands over.
 
 use docker_tls_certgen::fleet::name::NameId;
-use docker_tls_certgen::fleet::observation::{Observation, Outcome, Unreadable};
+use docker_tls_certgen::fleet::observation::{Lasts, Observation, Outcome, Unreadable};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn make_object() -> Value {
         "presents": make_fingerprint(0x1e).to_string(),
         "containers": 3,
         "keeps_containers": true,
-        "boots_old": false,
+        "lasts": "always",
         "reason": "",
     })
 }
@@ -39,7 +39,7 @@ fn make_read() -> Observation {
         presents: Some(make_fingerprint(0x1e)),
         containers: 3,
         keeps_containers: true,
-        boots_old: false,
+        lasts: Lasts::Always,
         reason: String::new(),
     }
 }
@@ -122,7 +122,7 @@ fn a_line_with_something_else_in_it_names_what() {
         ("presents", json!("abc"), "abc"),
         ("asks", json!("true"), "boolean"),
         ("containers", json!(-1), "-1"),
-        ("boots_old", json!(0), "boolean"),
+        ("lasts", json!("never"), "until-start"),
         ("reason", json!(7), "string"),
     ] {
         let mut object = make_object();

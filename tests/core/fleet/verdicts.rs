@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use docker_tls_certgen::fleet::Presence;
-use docker_tls_certgen::fleet::observation::{Observation, Outcome, Unreadable};
+use docker_tls_certgen::fleet::observation::{Lasts, Observation, Outcome, Unreadable};
 use docker_tls_certgen::fleet::verdict::{Answer, Verdict};
 
 use super::{
@@ -42,7 +42,7 @@ fn a_node_has_moved_where_its_daemon_shows_what_is_published_whatever_the_script
 
 #[test]
 fn what_its_daemon_shows_decides_how_a_node_stands() {
-    let cases: [(&str, Answer, Verdict); 9] = [
+    let cases: [(&str, Answer, Verdict); 10] = [
         ("started before", make_old_answer(), Verdict::NotYet),
         (
             "the leaf of before",
@@ -70,8 +70,13 @@ fn what_its_daemon_shows_decides_how_a_node_stands() {
             Verdict::TrustsRetired,
         ),
         (
+            "files of another set",
+            make_told(|o| o.lasts = Lasts::UntilStart),
+            Verdict::StartsOld,
+        ),
+        (
             "launch data of another set",
-            make_told(|o| o.boots_old = true),
+            make_told(|o| o.lasts = Lasts::UntilBoot),
             Verdict::BootsOld,
         ),
         (
@@ -138,6 +143,11 @@ fn every_verdict_but_moved_blocks_and_each_has_words_of_its_own() {
     let movable = Verdict::ALL.into_iter().filter(|v| v.is_movable());
     assert_eq!(
         movable.collect::<Vec<_>>(),
-        [Verdict::TrustsRetired, Verdict::NotYet, Verdict::Down]
+        [
+            Verdict::StartsOld,
+            Verdict::TrustsRetired,
+            Verdict::NotYet,
+            Verdict::Down
+        ]
     );
 }

@@ -1,6 +1,8 @@
 //! Whether a node would come back from a reboot with other files.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +30,18 @@ fn write_files(set: &Set) -> String {
 /// What reads them from SSM.
 const READS: &str =
     "#!/bin/sh\naws ssm get-parameters --names h-docker-tls-ca-cert | base64 -d > /etc/ca.pem\n";
+
+/// As a tool hands over that makes launch data small.
+#[track_caller]
+fn compressed(text: &str) -> Vec<u8> {
+    let mut gzip = Command::new("gzip");
+    let gzip = gzip.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut gzip = gzip.expect("gzip starts");
+    let mut stdin = gzip.stdin.take().expect("it is piped");
+    stdin.write_all(text.as_bytes()).expect("it reads");
+    drop(stdin);
+    gzip.wait_with_output().expect("it ends").stdout
+}
 
 #[test]
 fn a_node_boots_old_only_where_its_launch_data_has_other_certificates_than_its_files() {
@@ -62,8 +76,14 @@ fn a_node_boots_old_only_where_its_launch_data_has_other_certificates_than_its_f
         ("the same files", write_files(&new), false),
         ("older files", write_files(&old), true),
     ] {
-        fs::write(&data, text).expect("room on the node");
-        let report = node.run_script(&new.observe());
-        assert_eq!(report.line["boots_old"], boots_old, "{name}");
+        for (how, bytes) in [
+            ("plain", text.clone().into_bytes()),
+            ("compressed", compressed(&text)),
+        ] {
+            fs::write(&data, bytes).expect("room on the node");
+            let report = node.run_script(&new.observe());
+            let lasts = if boots_old { "until-boot" } else { "always" };
+            assert_eq!(report.text("lasts"), lasts, "{name}, {how}");
+        }
     }
 }

@@ -78,7 +78,7 @@ fn a_command_about_another_set_than_the_published_one_touches_nothing() {
     let [old, new] = Set::rotated();
     let node = old.start_node("");
     new.publish_to(&node);
-    check_nothing_done(&node, &old, "stale", 1, "another set");
+    check_nothing_done(&node, &old, "stale", 0, "another set");
     let mut parameters = new.move_to(Containers::Refuse);
     parameters.cert = old.move_to(Containers::Refuse).cert;
     let report = node.run_script(&parameters);
@@ -183,6 +183,7 @@ fn keys_of_every_kind_belong_to_their_certificates() {
     for (name, set) in [
         ("P-384", made("KeyAlgorithm=ECDSA_P384")),
         ("P-384 as SEC1", named),
+        ("P-521", Set::self_signed("/CN=rack-1", "P-521", &[])),
         ("P-256 without the public part", bare),
         ("RSA", made("KeyAlgorithm=RSA_2048")),
         ("RSA as PKCS#1", traditional),
@@ -252,10 +253,39 @@ fn a_daemon_that_runs_with_what_is_published_gets_its_files_without_a_restart() 
     old.put(&node, BEFORE);
     old.put(&node, "/etc/docker-tls.part");
     old.put(&node, "/run/docker-tls.new");
+    let mut expected = new.line("told", "");
+    expected["lasts"] = "until-start".into();
+    assert_eq!(node.run_script(&new.observe()).line, expected);
     let report = node.run_script(&new.move_to(Containers::Refuse));
     assert_eq!(report.line, new.line("moved", ""));
     assert_eq!(node.daemon(), daemon, "it was restarted");
     check_installed(&node, &new);
+}
+
+#[test]
+fn files_that_a_daemon_would_not_start_with_are_of_another_set() {
+    let [old, new] = Set::rotated();
+    let node = new.start_node("");
+    let torn = Set {
+        key: old.key.clone(),
+        ..new.clone()
+    };
+    for (name, files, lasts) in [
+        ("its own", &new, "always"),
+        ("its own with the key of another", &torn, "until-start"),
+        (
+            "another bundle",
+            &new.with_ca(old.ca.clone()),
+            "until-start",
+        ),
+    ] {
+        files.put(&node, "/etc");
+        let report = node.run_script(&new.observe());
+        assert_eq!(report.text("lasts"), lasts, "{name}");
+    }
+    fs::remove_file(node.path("/etc/key.pem")).expect("the file exists");
+    let report = node.run_script(&new.observe());
+    assert_eq!(report.text("lasts"), "until-start");
 }
 
 #[test]

@@ -68,6 +68,23 @@ impl Set {
         [0, 1, 2].map(|index| Self::of(&history.generations[index]))
     }
 
+    /// One certificate of openssl's, which is its own CA, with a key on this curve and these further arguments.
+    #[track_caller]
+    pub fn self_signed(subject: &str, curve: &str, arguments: &[&str]) -> Self {
+        let folder = isolation::make_folder();
+        let key = folder.path().join("key");
+        let mut command = Command::new("openssl");
+        command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt"]);
+        command.arg(format!("ec_paramgen_curve:{curve}"));
+        command.args(["-nodes", "-subj", subject, "-keyout"]);
+        let certificate = check(command.arg(&key).args(arguments)).stdout;
+        Self {
+            ca: certificate.clone(),
+            cert: certificate,
+            key: fs::read(key).expect("openssl has written it"),
+        }
+    }
+
     /// What is installed on a node.
     #[track_caller]
     pub fn installed(node: &Node) -> Self {
@@ -199,7 +216,7 @@ impl Set {
             "presents": first(&self.cert),
             "containers": 0,
             "keeps_containers": false,
-            "boots_old": false,
+            "lasts": "always",
             "reason": "",
         })
     }

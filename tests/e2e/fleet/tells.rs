@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +10,8 @@ use serde_json::json;
 
 use crate::certificates::certificates;
 use crate::fleet::set::{Containers, Set, name_of};
-use crate::isolation;
 use crate::node::Node;
-use crate::process::{Running, check};
+use crate::process::Running;
 
 #[test]
 fn a_node_tells_whom_its_daemon_trusts_and_what_it_presents() {
@@ -63,19 +62,8 @@ fn a_node_that_is_being_moved_tells_how_it_stands_when_that_is_done() {
 /// A CA of openssl's, with these further arguments.
 #[track_caller]
 fn make_ca(subject: &str, arguments: &[&str]) -> String {
-    let folder = isolation::make_folder();
-    let mut command = Command::new("openssl");
-    command.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-    ]);
-    command.args(["-nodes", "-subj", subject, "-keyout"]);
-    let output = check(command.arg(folder.path().join("key")).args(arguments));
-    String::from_utf8(output.stdout).expect("PEM is text")
+    let set = Set::self_signed(subject, "P-256", arguments);
+    String::from_utf8(set.ca).expect("PEM is text")
 }
 
 #[test]

@@ -241,7 +241,8 @@ fn style(verdict: Verdict) -> Style {
         | Verdict::Lost
         | Verdict::NotInSsm
         | Verdict::Silent => AnsiColor::Red.on_default(),
-        Verdict::BootsOld
+        Verdict::StartsOld
+        | Verdict::BootsOld
         | Verdict::TrustsRetired
         | Verdict::NotYet
         | Verdict::Refused
@@ -270,6 +271,7 @@ fn reason(verdict: Verdict, answer: &Answer) -> Option<String> {
         Answer::Told(_) => None,
     };
     let advice = match verdict {
+        Verdict::StartsOld => "the files in its /etc are of another set; --move mends them",
         Verdict::BootsOld => "its launch data is of another set; replace the instance",
         Verdict::TrustsRetired => "it was started before the close; --move restarts it",
         Verdict::NotMutual => "anyone who can reach its daemon is root there; replace the instance",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use docker_tls_certgen::fleet::decision::{Aim, Decision, Limits, decide};
-use docker_tls_certgen::fleet::observation::{Observation, Outcome, Unreadable};
+use docker_tls_certgen::fleet::observation::{Lasts, Observation, Outcome, Unreadable};
 use docker_tls_certgen::fleet::run::{Also, Run};
 use docker_tls_certgen::fleet::verdict::Answer;
 use docker_tls_certgen::fleet::{Inventory, NodeId, Presence};
@@ -37,7 +37,7 @@ pub enum Reply {
     Told {
         outcome: Outcome,
         runs: SetId,
-        boots_old: bool,
+        lasts: Lasts,
     },
 }
 
@@ -196,7 +196,7 @@ fn answer(reply: Reply, sets: &Catalog) -> Answer {
         Reply::Told {
             outcome,
             runs,
-            boots_old,
+            lasts,
         } => {
             let runs = sets.target(runs);
             Answer::Told(Observation {
@@ -207,7 +207,7 @@ fn answer(reply: Reply, sets: &Catalog) -> Answer {
                 presents: Some(runs.leaf),
                 containers: 0,
                 keeps_containers: true,
-                boots_old,
+                lasts,
                 reason: String::new(),
             })
         }

@@ -6,7 +6,7 @@ use std::hash::BuildHasherDefault;
 
 use docker_tls_certgen::fleet::Presence;
 use docker_tls_certgen::fleet::decision::{Decision, Halt};
-use docker_tls_certgen::fleet::observation::Outcome;
+use docker_tls_certgen::fleet::observation::{Lasts, Outcome};
 use docker_tls_certgen::fleet::run::Also;
 use docker_tls_certgen::fleet::verdict::Verdict;
 
@@ -240,6 +240,7 @@ impl Search<'_> {
                 add(Step::Launch(place), state, &|after, node| {
                     after.left.mishaps -= 1;
                     node.runs = world.published;
+                    node.files = node.runs;
                     node.launch_data = has_launch_data.then_some(world.published);
                 });
             }
@@ -251,6 +252,7 @@ impl Search<'_> {
                     add(Step::Boot(place), state, &|after, node| {
                         after.left.mishaps -= 1;
                         node.runs = node.launch_data.unwrap_or(world.published);
+                        node.files = node.runs;
                         node.scripts = [None; 2];
                     });
                     if node.state == NodeState::Up {
@@ -258,6 +260,11 @@ impl Search<'_> {
                             after.left.mishaps -= 1;
                         });
                     }
+                }
+                if node.files != node.runs {
+                    add(Step::Restart(place), node.state, &|_, node| {
+                        node.runs = node.files;
+                    });
                 }
                 if node.state == NodeState::Lost {
                     add(Step::Return(place), NodeState::Up, &|_, _| {});
@@ -303,17 +310,21 @@ impl Search<'_> {
                     let phase = Phase::Trying { before: node.runs };
                     changed.scripts[slot] = Some(Script { phase, ..script });
                     changed.runs = set;
+                    changed.files = set;
                     next.push((Step::Install(place, slot), after));
                 }
                 Phase::Trying { before } => {
                     changed.scripts[slot] = None;
                     let mut gone_back = after;
+                    gone_back.nodes[place].files = before;
                     if script.is_awaited {
                         after = self.answered(after, place, Outcome::Moved);
                     }
                     next.push((Step::Succeed(place, slot), after));
                     if world.left.mishaps > 0 {
                         gone_back.left.mishaps -= 1;
+                        // Its script is killed just then, and the daemon has the new files already.
+                        next.push((Step::DieOnTheWayBack(place, slot), gone_back));
                         gone_back.nodes[place].runs = before;
                         if script.is_awaited {
                             gone_back = self.answered(gone_back, place, Outcome::RolledBack);
@@ -341,6 +352,7 @@ impl Search<'_> {
         } else if set != meant && !self.lacks(Guard::MeantSetAlone) {
             Outcome::Stale
         } else if node.runs == set && slot == 0 {
+            node.files = set;
             Outcome::Moved
         } else {
             let free = usize::from(node.scripts[0].is_some());
@@ -371,11 +383,17 @@ impl Search<'_> {
     /// What a node tells of itself.
     fn reply_of(&self, world: &World, place: usize, outcome: Outcome) -> Reply {
         let node = &world.nodes[place];
-        let differs = |data| !self.sets.have_one_bundle(data, node.runs);
+        let differs = |data| !self.sets.have_one_bundle(data, node.files);
         Reply::Told {
             outcome,
             runs: node.runs,
-            boots_old: node.launch_data.is_some_and(differs) && !self.lacks(Guard::LaunchData),
+            lasts: if node.files != node.runs && !self.lacks(Guard::Files) {
+                Lasts::UntilStart
+            } else if node.launch_data.is_some_and(differs) && !self.lacks(Guard::LaunchData) {
+                Lasts::UntilBoot
+            } else {
+                Lasts::Always
+            },
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 pub enum Step {
     Launch(usize),
     Boot(usize),
+    Restart(usize),
     ComeUp(usize),
     Lose(usize),
     Return(usize),
@@ -19,6 +20,7 @@ pub enum Step {
     Install(usize, usize),
     Succeed(usize, usize),
     GoBack(usize, usize),
+    DieOnTheWayBack(usize, usize),
     Start,
     Kill,
     Retarget,
@@ -38,12 +40,14 @@ impl Step {
             self,
             Self::Launch(_)
                 | Self::Boot(_)
+                | Self::Restart(_)
                 | Self::Lose(_)
                 | Self::Remove(_)
                 | Self::Rotate
                 | Self::TakeBack
                 | Self::Finish
                 | Self::GoBack(..)
+                | Self::DieOnTheWayBack(..)
                 | Self::Kill
                 | Self::Wait
         )
@@ -55,6 +59,7 @@ impl fmt::Display for Step {
         match self {
             Self::Launch(place) => write!(f, "node {place} is launched"),
             Self::Boot(place) => write!(f, "node {place} boots"),
+            Self::Restart(place) => write!(f, "the daemon of node {place} is started anew"),
             Self::ComeUp(place) => write!(f, "node {place} comes up"),
             Self::Lose(place) => write!(f, "node {place} is lost"),
             Self::Return(place) => write!(f, "node {place} is back"),
@@ -67,6 +72,10 @@ impl fmt::Display for Step {
             Self::Install(place, _) => write!(f, "node {place} restarts its daemon"),
             Self::Succeed(place, _) => write!(f, "node {place} says that it has moved"),
             Self::GoBack(place, _) => write!(f, "node {place} goes back to what it ran with"),
+            Self::DieOnTheWayBack(place, _) => write!(
+                f,
+                "node {place} has its former files back, and its daemon comes up late"
+            ),
             Self::Start => f.write_str("the tool is started"),
             Self::Kill => f.write_str("the tool is killed"),
             Self::Retarget => f.write_str("the tool goes on with what is published now"),

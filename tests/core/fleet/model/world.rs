@@ -32,7 +32,7 @@ pub struct Left {
     pub rotations: u8,
     /// The operator takes a rotation back.
     pub takings_back: u8,
-    /// A node is launched, is lost, boots again, or its daemon does not come up with a new set.
+    /// A node is launched, is lost, boots again, or its daemon does not come up with a new set in time.
     pub mishaps: u8,
 }
 
@@ -66,6 +66,8 @@ pub enum Guard {
     WordOfBothCas,
     /// A node tells that its launch data is of another set.
     LaunchData,
+    /// A node tells that its daemon would start with another set.
+    Files,
     /// Whoever looks at what is published looks at the nodes as well.
     InventoryAnew,
     /// The run ends only after a look that followed the last answer. Nobody is refused without that.
@@ -94,6 +96,7 @@ impl Guard {
         match self {
             Self::WordOfBothCas => "the word names both CAs",
             Self::LaunchData => "old launch data is noticed",
+            Self::Files => "old files are noticed",
             Self::InventoryAnew => "the nodes are listed anew at each look",
             Self::LookAfterLastAnswer => "a look follows the last answer",
             Self::LostNodes => "a lost node blocks",
@@ -127,6 +130,8 @@ pub struct Node {
     pub born: u8,
     /// What its daemon runs with, or will when it has booted.
     pub runs: SetId,
+    /// What its daemon runs with once it is started anew.
+    pub files: SetId,
     /// What it writes at each boot, where that is launch data.
     pub launch_data: Option<SetId>,
     /// A command that is on its way, and the set that its sender meant.
@@ -142,6 +147,7 @@ impl Node {
             state: NodeState::Gone,
             born,
             runs: SetId::FIRST,
+            files: SetId::FIRST,
             launch_data: None,
             command: None,
             scripts: [None; 2],

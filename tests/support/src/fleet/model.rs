@@ -62,7 +62,7 @@ impl Published {
             runs: self.set().clone(),
             containers: 0,
             keeps_containers: false,
-            boots_old: false,
+            lasts: "always",
             when_observed: Behaviour::Works,
             when_moved: Behaviour::Works,
         };
@@ -86,8 +86,8 @@ pub struct Daemon {
     pub containers: usize,
     /// Whether they go on while the daemon restarts.
     pub keeps_containers: bool,
-    /// Whether its launch data holds another set than the one it runs with.
-    pub boots_old: bool,
+    /// How long it runs with that: `always`, `until-start` or `until-boot`.
+    pub lasts: &'static str,
     /// What becomes of a script that is to observe.
     pub when_observed: Behaviour,
     /// What becomes of a script that is to move it.
@@ -172,14 +172,15 @@ impl Daemon {
     /// Moves to what is published, if that is what the sender means.
     fn follow(&mut self, order: &Order, published: TlsSet) -> Verdict {
         if self.runs == published {
+            if self.lasts == "until-start" {
+                self.lasts = "always";
+            }
             return Verdict::good("moved", "");
         }
         if order.parameters["CA"] != published.ca || order.parameters["Cert"] != published.cert {
             return Verdict {
-                word: "stale",
-                did: "",
                 reason: "another set is published than the one that was meant",
-                exit_code: 1,
+                ..Verdict::good("stale", "")
             };
         }
         if self.containers > 0 && !self.keeps_containers {
@@ -208,7 +209,7 @@ impl Daemon {
             ("presents", json!(self.runs.cert)),
             ("containers", json!(self.containers)),
             ("keeps_containers", json!(self.keeps_containers)),
-            ("boots_old", json!(self.boots_old)),
+            ("lasts", json!(self.lasts)),
             ("reason", json!(verdict.reason)),
         ];
         let members = members.map(|(name, value)| format!("\"{name}\":{value}"));
