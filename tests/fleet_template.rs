@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use docker_tls_certgen as _;
+use docker_tls_certgen::fleet::LONGEST_SCRIPT;
 use docker_tls_testing::engine::sam;
 use serde_json::{Value, json};
 
@@ -102,6 +102,8 @@ fn the_document_gives_the_script_more_time_than_the_script_takes() {
         .and_then(|limit| limit.parse().ok())
         .expect("seconds");
     assert!(longest < limit, "{longest} s");
+    // Whoever sends it waits no longer for its end.
+    assert_eq!(limit, LONGEST_SCRIPT.as_secs());
 }
 
 #[test]

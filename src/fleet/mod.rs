@@ -14,9 +14,12 @@ pub mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// How many nodes one command may name (SSM, `SendCommand`, `InstanceIds`).
 pub const NODES_PER_COMMAND: usize = 50;
+/// How long the script runs on a node at most: SSM ends it then, as the document says.
+pub const LONGEST_SCRIPT: Duration = Duration::from_mins(10);
 
 /// The id of an instance, as EC2 (`i-…`) or SSM's hybrid activation (`mi-…`) gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 //! Shell: reads what is published and which nodes there are, has the core decide, sends commands, and tells what comes
 //! of them. It keeps nothing: whoever interrupts it runs it again.
 
+mod invocations;
 mod report;
 pub mod run_command;
 

@@ -13,13 +13,13 @@ use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::send_command::SendCommandError;
 use aws_sdk_ssm::types::{CommandInvocation, InstanceInformationStringFilter, PingStatus};
 use docker_tls_certgen::fleet::NodeId;
-use docker_tls_certgen::fleet::observation::{Observation, Unreadable};
 use docker_tls_certgen::fleet::target::Target;
 use docker_tls_certgen::fleet::verdict::Answer;
 use docker_tls_certgen::machine::http::{Tls, chain_of};
 use tokio::time::{Instant, sleep};
 
 use crate::error::ToolError;
+use crate::fleet::invocations::{Invocations, is_pending};
 
 /// How many answers a page has at most (SSM, `MaxResults`).
 const PAGE: i32 = 50;
@@ -35,12 +35,6 @@ const FIRST_POLL: Duration = Duration::from_millis(100);
 const SLOWEST_POLL: Duration = Duration::from_secs(3);
 /// How long SSM has time to take on a command. It may take it on and be late to say so, and a second one would be another.
 const SENDING_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a script may run, which is what the document says, and some more for SSM to notice: of a node that goes away
-/// meanwhile it says nothing.
-const LONGEST_SCRIPT: Duration = Duration::from_mins(10 + 1);
-
-/// Of a script whose end nobody has heard of.
-const UNFINISHED: Answer = Answer::Unreadable(Unreadable::Unfinished);
 
 /// Why SSM did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -270,7 +264,7 @@ impl RunCommand {
         }
         let waiting = invocations
             .iter()
-            .filter(|invocation| details(invocation) == "Pending")
+            .filter(|invocation| is_pending(invocation))
             .filter_map(CommandInvocation::instance_id)
             .map(str::to_owned);
         let waiting: Vec<String> = waiting.collect();
@@ -306,78 +300,14 @@ impl RunCommand {
         mut tell: impl FnMut(&NodeId, &Answer),
     ) -> Result<BTreeMap<NodeId, Answer>, ToolError> {
         let turns = Duration::from_secs(command.timeout_seconds.into());
-        let until = Instant::now() + turns + LONGEST_SCRIPT;
-        let mut answers = BTreeMap::new();
-        let mut begun = BTreeMap::new();
+        let mut invocations = Invocations::new(command.nodes, turns, Instant::now());
         let mut wait = FIRST_POLL;
-        loop {
+        while !invocations.are_over() {
             sleep(wait).await;
             wait = (wait * 2).min(SLOWEST_POLL);
-            let now = Instant::now();
-            for invocation in self.list_invocations(command_id).await? {
-                let Some(node) = NodeId::parse(invocation.instance_id().unwrap_or_default()) else {
-                    continue;
-                };
-                let answer = match details(&invocation).as_str() {
-                    "InProgress" => {
-                        let since = *begun.entry(node.clone()).or_insert(now);
-                        let is_lost = now - since > LONGEST_SCRIPT;
-                        is_lost.then_some(UNFINISHED)
-                    }
-                    _ => answer(&invocation),
-                };
-                // The script had begun there, whatever SSM says in the end.
-                let answer = match answer {
-                    Some(Answer::Undelivered) if begun.contains_key(&node) => Some(UNFINISHED),
-                    answer => answer,
-                };
-                if let Some(answer) = answer
-                    && !answers.contains_key(&node)
-                {
-                    tell(&node, &answer);
-                    answers.insert(node, answer);
-                }
-            }
-            if command.nodes.iter().all(|node| answers.contains_key(node)) {
-                return Ok(answers);
-            }
-            if now > until {
-                for node in command.nodes {
-                    answers.entry(node.clone()).or_insert(UNFINISHED);
-                }
-                return Ok(answers);
-            }
+            let listed = self.list_invocations(command_id).await?;
+            invocations.hear(&listed, Instant::now(), &mut tell);
         }
+        Ok(invocations.into_answers())
     }
-}
-
-/// How an invocation stands: "Delivery Timed Out" in the documentation, "DeliveryTimedOut" in answers.
-fn details(invocation: &CommandInvocation) -> String {
-    let details = invocation.status_details().unwrap_or_default();
-    details.chars().filter(|c| !c.is_whitespace()).collect()
-}
-
-/// What an invocation has come to; `None` while it goes on.
-fn answer(invocation: &CommandInvocation) -> Option<Answer> {
-    let details = details(invocation);
-    let is_over = match details.as_str() {
-        "Pending" | "InProgress" | "Delayed" | "Cancelling" | "" => false,
-        // Nothing has happened on the node.
-        "DeliveryTimedOut" | "Undeliverable" | "Terminated" | "InvalidPlatform"
-        | "AccessDenied" => {
-            return Some(Answer::Undelivered);
-        }
-        _ => true,
-    };
-    let plugins = invocation.command_plugins();
-    let is_begun = plugins.iter().any(|plugin| plugin.response_code() >= 0);
-    let output: String = plugins
-        .iter()
-        .filter_map(|plugin| plugin.output())
-        .collect();
-    is_over.then(|| match Observation::parse(&output) {
-        Ok(observation) => Answer::Told(observation),
-        Err(_) if details == "Cancelled" && !is_begun => Answer::Undelivered,
-        Err(unreadable) => Answer::Unreadable(unreadable),
-    })
 }
