@@ -254,6 +254,30 @@ fn half_a_word_is_obeyed_and_warned_of_with_the_whole_one() {
 }
 
 #[test]
+fn a_word_that_may_be_an_old_one_does_nothing_and_is_warned_of() {
+    let desk = Desk::with_set();
+    let rotate = event_path("update-rotate.json");
+    desk.check(&["invoke", &rotate], 0);
+    let inspection = desk.check_json(&["inspect", "--json"], 0);
+    let [previous, current] = ["previous_ca", "current_ca"]
+        .map(|field| inspection[field].as_str().expect("a rotation is open"));
+    // Without a state nothing tells which words are old.
+    let state = desk.path(".docker-tls/7261636b2d31-docker-tls-state.json");
+    fs::remove_file(state).expect("the state");
+    let set = format!("RetiredCA={current}/{previous}");
+    let update = event_path("update.json");
+    let (out, _) = desk.check(&["invoke", &update, "--set", &set], 0);
+    for told in [
+        "warning",
+        "the state does not hold its private key",
+        &format!("set RetiredCA to {previous}/{current}"),
+        "does nothing",
+    ] {
+        assert!(out.contains(told), "{told}: {out}");
+    }
+}
+
+#[test]
 fn the_store_is_its_owners_alone() {
     let desk = Desk::with_set();
     let store = desk.path(".docker-tls");

@@ -10,15 +10,16 @@ use crate::machine::Machine;
 use crate::pki::certificate::Certificate;
 use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
+use crate::plan::Plan;
 use crate::plan::assessment::Assessment;
 use crate::plan::open_rotation::OpenRotation;
 use crate::plan::planner;
 use crate::plan::publication::{Publication, PublicationError, publication};
+use crate::plan::refusal::Refusal;
 use crate::plan::removal::{Departure, Removal, removal};
 use crate::plan::spec::Spec;
 use crate::plan::warning::{self, Warning};
 use crate::plan::write::Write;
-use crate::plan::{Plan, Refusal};
 use crate::set::decoded::Found;
 use crate::set::parameter::{ParameterType, StoredParameter, StoredSet};
 use crate::set::rack::{Part, Rack};
@@ -136,10 +137,10 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             self.note_ownership(spec, &assessment);
             let now = self.machine.now();
             let plan = planner::plan(spec, &assessment, now);
-            let half_a_word = warning::half_a_word(spec, &assessment);
+            let of_the_word = warning::of_the_word(spec, &assessment);
             if plan.as_ref().is_ok_and(Plan::is_keep) {
                 let mut reconciled = self.reconciled(plan?, &stored, &assessment);
-                reconciled.warnings.extend(half_a_word);
+                reconciled.warnings.extend(of_the_word);
                 return Ok(reconciled);
             }
             if self.claimant.is_shut_out(&stored) {
@@ -162,7 +163,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 let exposed = warning::exposed_keys(self.rack, &assessment);
                 reconciled
                     .warnings
-                    .extend(exposed.into_iter().chain(half_a_word));
+                    .extend(exposed.into_iter().chain(of_the_word));
                 return Ok(reconciled);
             }
         }

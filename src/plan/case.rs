@@ -35,6 +35,14 @@ impl Case<'_> {
         left.filter(|ca| self.is_live(ca) && !is_current(ca))
     }
 
+    /// The anchor, if it is another CA than the current one.
+    pub(crate) fn previous_ca(&self) -> Option<&CaCertificate> {
+        match &self.anchor {
+            Some(Anchor::Previous(authority)) => Some(authority),
+            _ => None,
+        }
+    }
+
     /// Whether a certificate is trusted by its date and by the operator's word, whatever leads to it.
     pub(crate) fn is_live(&self, certificate: &Certificate) -> bool {
         let fingerprint = certificate.fingerprint();

@@ -7,12 +7,10 @@ use crate::plan::case::Case;
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
-use crate::plan::taking_back::{TakingBack, TakingBackObstacle};
 use crate::plan::trust::trust;
-use crate::plan::word::{self, Word};
+use crate::plan::word::Word;
 use crate::plan::{
-    Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, Refusal, StatePlan,
-    Trust,
+    Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, StatePlan, Trust,
 };
 use crate::set::anchor_record::AnchorRecord;
 use crate::set::rack::Part;
@@ -81,48 +79,6 @@ impl Case<'_> {
             Ok(_) => {}
         }
         causes
-    }
-
-    /// Refuses a `RetiredCA` that this very update would make the previous CA: sent once more, it would close.
-    pub(crate) fn refuse_retiring_the_current_ca(&self) -> Result<(), Refusal> {
-        let current = self.assessment.current_ca_certificate();
-        let current = current.map(|ca| ca.fingerprint());
-        let given = self.spec.properties.retired_ca;
-        // A rollback may bring back what an earlier update said.
-        let is_new = given != self.spec.old.retired_ca
-            && !given.is_some_and(|word| self.state.has_heard(&word.to_string()));
-        match current.filter(|current| is_new && Some(*current) == given.map(|word| word.retired)) {
-            Some(current) => Err(Refusal::RetiresCurrentCa { current }),
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses to take a rotation back to a CA that could not stay. What was begun is completed all the same.
-    pub(crate) fn refuse_taking_back_to_what_is_due(&self, due: &[Cause]) -> Result<(), Refusal> {
-        match &self.word {
-            Word::TakeBack(TakingBack {
-                returning,
-                finish: Some(finish),
-                ..
-            }) if !due.is_empty() => Err(Refusal::CannotTakeBack {
-                previous: returning.fingerprint(),
-                obstacle: TakingBackObstacle::Due(due.to_vec()),
-                finish: Box::new(*finish),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Rule 7 of docs/rotation.md.
-    pub(crate) fn refuse_a_token_near_the_anchors_end(&self) -> Result<(), Refusal> {
-        match self.previous_ca() {
-            Some(anchor) if self.spec.is_due(anchor, self.now) => Err(Refusal::AnchorEndsSoon {
-                anchor: anchor.fingerprint(),
-                finish: Box::new(word::finish(self.assessment, anchor)),
-                not_after: anchor.not_after(),
-            }),
-            _ => Ok(()),
-        }
     }
 
     /// Rule 5 of docs/rotation.md: the current CA is healthy and no token asks for another.
@@ -307,14 +263,6 @@ impl Case<'_> {
         }
         plan.cut_off = self.cut_off(&plan);
         plan
-    }
-
-    /// The anchor, if it is another CA than the current one.
-    fn previous_ca(&self) -> Option<&CaCertificate> {
-        match &self.anchor {
-            Some(Anchor::Previous(authority)) => Some(authority),
-            _ => None,
-        }
     }
 
     /// Whether the published pair is good, and leads to the anchor.

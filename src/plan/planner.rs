@@ -8,10 +8,13 @@ use time::OffsetDateTime;
 use crate::pki::certificate::Fingerprint;
 use crate::plan::assessment::{Anchor, Assessment};
 use crate::plan::case::Case;
+use crate::plan::cause::Cause;
 use crate::plan::recording;
+use crate::plan::refusal::Refusal;
 use crate::plan::spec::{Occasion, Spec};
-use crate::plan::word::Word;
-use crate::plan::{Plan, Refusal, TokenPlan};
+use crate::plan::taking_back::{TakingBack, TakingBackObstacle};
+use crate::plan::word::{self, Word};
+use crate::plan::{Plan, TokenPlan};
 use crate::set::decoded::Found;
 use crate::set::state::State;
 
@@ -112,4 +115,48 @@ fn obeys_tokens(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> bo
     };
     let is_told = assessment.found.state.is_ok() || !is_refused();
     spec.occasion == Occasion::Update && is_new && is_told
+}
+
+impl Case<'_> {
+    /// Refuses a `RetiredCA` that this very update would make the previous CA: sent once more, it would close.
+    fn refuse_retiring_the_current_ca(&self) -> Result<(), Refusal> {
+        let current = self.assessment.current_ca_certificate();
+        let current = current.map(|ca| ca.fingerprint());
+        let given = self.spec.properties.retired_ca;
+        // A rollback may bring back what an earlier update said.
+        let is_new = given != self.spec.old.retired_ca
+            && !given.is_some_and(|word| self.state.has_heard(&word.to_string()));
+        match current.filter(|current| is_new && Some(*current) == given.map(|word| word.retired)) {
+            Some(current) => Err(Refusal::RetiresCurrentCa { current }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to take a rotation back to a CA that could not stay. What was begun is completed all the same.
+    fn refuse_taking_back_to_what_is_due(&self, due: &[Cause]) -> Result<(), Refusal> {
+        match &self.word {
+            Word::TakeBack(TakingBack {
+                returning,
+                finish: Some(finish),
+                ..
+            }) if !due.is_empty() => Err(Refusal::CannotTakeBack {
+                previous: returning.fingerprint(),
+                obstacle: TakingBackObstacle::Due(due.to_vec()),
+                finish: Box::new(*finish),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rule 7 of docs/rotation.md.
+    fn refuse_a_token_near_the_anchors_end(&self) -> Result<(), Refusal> {
+        match self.previous_ca() {
+            Some(anchor) if self.spec.is_due(anchor, self.now) => Err(Refusal::AnchorEndsSoon {
+                anchor: anchor.fingerprint(),
+                finish: Box::new(word::finish(self.assessment, anchor)),
+                not_after: anchor.not_after(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }

@@ -3,10 +3,11 @@
 use crate::pki::certificate::Certificate;
 use crate::plan::case::Case;
 use crate::plan::obstacle::Signer;
+use crate::plan::refusal::Refusal;
 use crate::plan::spec::Occasion;
 use crate::plan::word::Word;
 use crate::plan::{
-    Action, AnchorPlan, AnchorRecordPlan, CaPlan, PairPlan, Plan, Refusal, StatePlan, TokenPlan,
+    Action, AnchorPlan, AnchorRecordPlan, CaPlan, PairPlan, Plan, StatePlan, TokenPlan,
 };
 use crate::set::anchor_record::AnchorRecord;
 use crate::set::flaw::Flaw;

@@ -8,6 +8,7 @@ use crate::pki::bundle::TrustBundle;
 use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
+use crate::plan::refusal::Refusal;
 use crate::plan::spec::{RetirementWord, Spec};
 use crate::plan::word;
 use crate::set::parameter::{ParameterType, StoredSet};
@@ -38,6 +39,11 @@ pub enum Warning {
         /// What it should say.
         whole: RetirementWord,
     },
+    /// `RetiredCA` does nothing to the open rotation.
+    UnheededWord {
+        /// What an event would be answered that cannot be of an earlier rotation.
+        refusal: Refusal,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -64,6 +70,10 @@ impl fmt::Display for Warning {
                 f,
                 "RetiredCA names the CA that goes and not the one that stays, so it fits any rotation from that CA, \
                  also one that somebody has begun since, and does nothing where it was said before; set it to {whole}"
+            ),
+            Self::UnheededWord { refusal } => write!(
+                f,
+                "{refusal}; it was taken for what an earlier update said, and does nothing"
             ),
         }
     }
@@ -102,13 +112,18 @@ pub fn warnings(
         .collect()
 }
 
-/// What there is to warn of in the word of an event that found this set, where it is about the open rotation.
-pub(crate) fn half_a_word(spec: &Spec, found: &Assessment) -> Option<Warning> {
+/// What there is to warn of in the word of an event that found this set with a rotation open, and was not refused.
+pub(crate) fn of_the_word(spec: &Spec, found: &Assessment) -> Option<Warning> {
     let given = spec.properties.retired_ca?;
-    let is_new = spec.old.retired_ca != Some(given);
+    if spec.old.retired_ca == Some(given) {
+        return None;
+    }
     let whole = word::finish(found, found.previous_ca()?);
-    let is_half = given.staying.is_none() && given.retired == whole.retired;
-    (is_new && is_half).then_some(Warning::HalfAWord { whole })
+    if given.staying.is_none() && given.retired == whole.retired {
+        return Some(Warning::HalfAWord { whole });
+    }
+    let refusal = word::unheeded(&given, found)?;
+    Some(Warning::UnheededWord { refusal })
 }
 
 /// The private keys that stand where certificates are published.

@@ -3,9 +3,9 @@
 use time::OffsetDateTime;
 
 use crate::pki::certificate::{CaCertificate, Fingerprint};
-use crate::plan::Refusal;
 use crate::plan::assessment::Assessment;
 use crate::plan::open_rotation::OpenRotation;
+use crate::plan::refusal::Refusal;
 use crate::plan::spec::{Occasion, RetirementWord, Spec};
 use crate::plan::taking_back::TakingBack;
 use crate::set::state::{Closing, State};
@@ -54,8 +54,7 @@ impl Word {
             return Ok(begun);
         }
         let finish = finish(assessment, previous);
-        let names_both = given.staying.is_none() || given.staying == finish.staying;
-        if given.retired == finish.retired && names_both {
+        if is_about(&given, &finish) {
             let is_new = given.staying.is_some()
                 || !state.has_heard(&given.to_string())
                 || state.moved_from() == Some(previous);
@@ -66,8 +65,11 @@ impl Word {
                 Ok(begun)
             };
         }
-        match taken_back(&given, &finish, assessment, state) {
-            Ok(taken_back) => Ok(taken_back),
+        match taken_back(&given, &finish, assessment) {
+            Ok(taking_back) => {
+                state.give_up_pending();
+                Ok(Self::TakeBack(taking_back))
+            }
             Err(_) if is_of_an_earlier_rotation(&given, &finish, assessment) => Ok(begun),
             Err(refusal) => Err(refusal),
         }
@@ -140,13 +142,26 @@ fn obeyed(
     }
 }
 
-/// What a word does that names other CAs than those, or the two in the other order.
+/// Why a word is not heeded that names other CAs than those of the open rotation, or the two in the other order. Where it
+/// may be of an earlier rotation, an event is not refused for that.
+pub(crate) fn unheeded(given: &RetirementWord, assessment: &Assessment) -> Option<Refusal> {
+    let finish = finish(assessment, assessment.previous_ca()?);
+    let taken_back = (!is_about(given, &finish)).then(|| taken_back(given, &finish, assessment))?;
+    taken_back.err()
+}
+
+/// Whether a word names the CA that goes, and the one that stays or none.
+fn is_about(given: &RetirementWord, finish: &RetirementWord) -> bool {
+    let names_both = given.staying.is_none() || given.staying == finish.staying;
+    given.retired == finish.retired && names_both
+}
+
+/// What a word begins that names other CAs than those, or the two in the other order.
 fn taken_back(
     given: &RetirementWord,
     finish: &RetirementWord,
     assessment: &Assessment,
-    state: &mut State,
-) -> Result<Word, Refusal> {
+) -> Result<TakingBack, Refusal> {
     let is_swapped = given.staying == Some(finish.retired)
         && finish.staying == Some(given.retired)
         && !given.has_moved;
@@ -157,17 +172,11 @@ fn taken_back(
             back: back(assessment),
         });
     }
-    match TakingBack::possible(assessment) {
-        Ok(taking_back) => {
-            state.give_up_pending();
-            Ok(Word::TakeBack(taking_back))
-        }
-        Err(obstacle) => Err(Refusal::CannotTakeBack {
-            previous: finish.retired,
-            obstacle,
-            finish: Box::new(*finish),
-        }),
-    }
+    TakingBack::possible(assessment).map_err(|obstacle| Refusal::CannotTakeBack {
+        previous: finish.retired,
+        obstacle,
+        finish: Box::new(*finish),
+    })
 }
 
 /// Whether a word that fits no more may have been given before the rotation that is open now: a rollback brings old

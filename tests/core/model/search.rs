@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use docker_tls_certgen::pki::certificate::Fingerprint;
+use docker_tls_certgen::plan::CutOff;
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
+use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::write::Write;
-use docker_tls_certgen::plan::{CutOff, Refusal};
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};

@@ -2,8 +2,9 @@
 
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
+use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::{RetirementWord, Spec};
-use docker_tls_certgen::plan::{Action, CutOff, Refusal};
+use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};

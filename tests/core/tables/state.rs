@@ -1,7 +1,8 @@
 //! The state: missing, spoilt or of another version, and the owners that it lists.
 
+use docker_tls_certgen::plan::Action;
+use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::{Occasion, Spec};
-use docker_tls_certgen::plan::{Action, Refusal};
 use docker_tls_certgen::set::anchor_record::AnchorRecord;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredSet};

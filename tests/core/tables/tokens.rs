@@ -1,10 +1,11 @@
 //! `RotationToken`: a word not seen before rotates the CA once, and no word does it twice.
 
+use docker_tls_certgen::plan::Action;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
+use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::RetirementWord;
-use docker_tls_certgen::plan::{Action, Refusal};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::{State, TokenHash};

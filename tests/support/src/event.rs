@@ -1,12 +1,13 @@
 //! Events, as far as the core sees them, and carrying them out on a set.
 
 use docker_tls_certgen::pki::authority::Mint;
+use docker_tls_certgen::plan::Plan;
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
+use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::plan::write::Write;
-use docker_tls_certgen::plan::{Plan, Refusal};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
