@@ -1,8 +1,10 @@
 //! A rotation from *not yet* to *trusts nothing else*, and what stands in its way.
 
 use docker_tls_certgen::plan::Action;
+use docker_tls_certgen::set::rack::Part;
 use docker_tls_testing::fleet::model::Behaviour;
 use docker_tls_testing::fleet::node::{Connection, id};
+use docker_tls_testing::sets::{certificate, make_deployed};
 use serde_json::Value;
 
 use crate::world::{World, check};
@@ -121,10 +123,27 @@ fn the_json_document_has_every_node_its_verdict_and_both_words() {
     let summary = world.check_json(&["--move", "--containers", "stop"], 0);
     assert_eq!(verdicts(&summary), ["moved", "moved"]);
     assert_eq!(summary["finish"], finish);
+    assert_eq!(summary["finish_if_previous_ca"], Value::Null);
     assert_eq!(
         (&summary["converged"], &summary["moved"]),
         (&true.into(), &2.into())
     );
+}
+
+#[test]
+fn a_word_that_may_be_none_says_on_what_that_depends() {
+    let mut world = World::with(1);
+    let other = make_deployed();
+    world.trust_besides(&other);
+    let beside = certificate(&other, Part::CaCert, 0).fingerprint();
+    let summary = world.check_json(&[], 0);
+    let finish = summary["finish"].as_str().unwrap_or_default();
+    assert!(finish.ends_with("/moved"), "{summary}");
+    assert_eq!(summary["finish_if_previous_ca"], beside.to_string());
+    let out = world.check(&[], 0);
+    let told =
+        format!("if the stack's PreviousCACertSha256 is {beside}, set RetiredCA to {finish}");
+    assert!(out.contains(&told), "{out}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use docker_tls_testing::fleet::node::id;
 use docker_tls_testing::fleet::{Fleet, Pace};
 use docker_tls_testing::lambda::ssm::{Calls, Fault, Store};
 use docker_tls_testing::mint::FreshMint;
-use docker_tls_testing::sets::{NOW, RACK, certificates, make_own, value};
+use docker_tls_testing::sets::{NOW, RACK, certificates, make_own, trust_besides, value};
 use serde_json::{Value, json};
 
 pub const DOCUMENT: &str = "rack-1-ConvergeDocument-Xh2Vq8LmZt4W";
@@ -68,6 +68,15 @@ impl World {
     pub fn rotate(&mut self, token: &str) {
         let action = self.change(&json!({}), &json!({ "RotationToken": token }));
         assert_eq!(action, Action::Rotate);
+    }
+
+    /// An operator trusts a CA of his own besides, and every node is started anew.
+    pub fn trust_besides(&mut self, other: &StoredSet) {
+        trust_besides(&mut self.stored, other);
+        self.publish();
+        for node in &self.nodes {
+            node.daemon().runs = tls_set(&self.stored);
+        }
     }
 
     /// An update with a word.

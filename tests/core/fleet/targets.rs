@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::event::{assess, change};
 use crate::store::{
     RACK, certificate, certificates, make_deployed, make_elsewhere, make_other_deployed, make_own,
-    set_value, value,
+    set_value, trust_besides, value,
 };
 
 /// What whoever moves a fleet may read.
@@ -67,12 +67,6 @@ fn make_introduced() -> (StoredSet, Value) {
 fn make_anchored(mut stored: StoredSet) -> StoredSet {
     change(&json!({}), &json!({ "RotationToken": "a" }), &mut stored);
     stored
-}
-
-/// Puts other CAs behind those of the bundle.
-fn trust_besides(stored: &mut StoredSet, other: &StoredSet) {
-    let bundle = [&*stored, other].map(|set| certificates(set, Part::CaCert));
-    set_value(stored, Part::CaCert, &TrustBundle::encode(&bundle.concat()));
 }
 
 #[test]

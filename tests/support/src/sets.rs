@@ -123,6 +123,12 @@ pub fn set_value(stored: &mut StoredSet, part: Part, value: &str) {
     stored.insert(part, parameter);
 }
 
+/// Puts the CAs of another set behind those of a bundle, as an operator does who trusts them besides.
+pub fn trust_besides(stored: &mut StoredSet, other: &StoredSet) {
+    let bundle = [&*stored, other].map(|set| certificates(set, Part::CaCert));
+    set_value(stored, Part::CaCert, &TrustBundle::encode(&bundle.concat()));
+}
+
 /// The certificates of a bundle or a chain, in their order.
 #[track_caller]
 pub fn certificates(stored: &StoredSet, part: Part) -> Vec<Certificate> {

@@ -57,6 +57,9 @@ struct Summary<'a> {
     halted: Option<String>,
     /// What `RetiredCA` says to take the next step, once every node has moved.
     finish: Option<String>,
+    /// The stack's `PreviousCACertSha256`, if what is published does not tell whether a rotation is open: with another one,
+    /// there is no next step.
+    finish_if_previous_ca: Option<String>,
     /// What `RetiredCA` says to take the rotation back.
     take_back: Option<String>,
     moved: usize,
@@ -205,6 +208,10 @@ impl Report {
             halted: match ending {
                 Ending::Halted(halt) => Some(halt.to_string()),
                 Ending::Converged | Ending::Blocked => None,
+            },
+            finish_if_previous_ca: match target.rotation {
+                Rotation::PerhapsMoved { beside } => finish.map(|_| beside.to_string()),
+                _ => None,
             },
             finish: finish.map(|word| word.to_string()),
             take_back: target.taking_back_word().map(|word| word.to_string()),
