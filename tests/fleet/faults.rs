@@ -8,7 +8,7 @@ use docker_tls_testing::fleet::node::{Agent, Connection, Execution, Order, id};
 use docker_tls_testing::lambda::ssm::{Calls, Fault};
 use docker_tls_testing::sets::RACK;
 
-use crate::world::{DOCUMENT, World, check};
+use docker_tls_testing::fleet::world::{DOCUMENT, World, check};
 
 #[test]
 fn a_tool_that_is_killed_and_run_again_ends_as_if_it_had_never_been() {

@@ -4,4 +4,3 @@
 mod faults;
 mod scale;
 mod stories;
-mod world;

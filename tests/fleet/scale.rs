@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use docker_tls_certgen::fleet::NODES_PER_COMMAND;
 
-use crate::world::World;
+use docker_tls_testing::fleet::world::World;
 
 const NODES: usize = 1000;
 

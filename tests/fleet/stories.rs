@@ -7,7 +7,7 @@ use docker_tls_testing::fleet::node::{Connection, id};
 use docker_tls_testing::sets::{certificate, make_deployed};
 use serde_json::Value;
 
-use crate::world::{World, check};
+use docker_tls_testing::fleet::world::{World, check};
 
 fn verdicts(summary: &Value) -> Vec<&str> {
     let nodes = summary["nodes"].as_array().expect("nodes");

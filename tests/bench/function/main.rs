@@ -4,7 +4,7 @@
 //! Every event is sent to a process of its own, for a function that is called so rarely is nearly always cold. Parameter
 //! Store and the place for responses are on loopback, over TLS, so that both handshakes and the parsing of the roots
 //! count. [`function`] is the measured process, [`cloud`], [`store`] and [`tls`] what it talks to, [`callgrind`] counts
-//! instructions, [`probe`] measures the tool, [`busy`] many functions at once, and [`guard`] holds the limits.
+//! instructions, [`probe`] and [`fleet`] measure the tool, [`busy`] many functions at once, and [`guard`] holds the limits.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
@@ -12,6 +12,7 @@ mod busy;
 mod callgrind;
 mod cloud;
 mod figures;
+mod fleet;
 mod function;
 mod guard;
 mod micro;
@@ -204,6 +205,7 @@ async fn print_table(bench: &mut Bench) {
         );
     }
     probe::add_rows(&mut table);
+    fleet::add_rows(&mut table);
     micro::add_rows(&mut table);
     table.print();
 }

@@ -9,8 +9,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,8 +24,7 @@ use docker_tls_testing::openssl::Files;
 use docker_tls_testing::table::Table;
 use serde_json::json;
 
-use crate::figures::{Figures, megabytes, milliseconds};
-use crate::process::Process;
+use crate::process::{self, Measured};
 use crate::tls::HOST;
 
 /// The word that makes this program serve instead of measure: folder and number of servers follow.
@@ -38,8 +35,6 @@ const DAEMONS_OF_A_PROCESS: usize = 250;
 const RUNS: usize = 5;
 /// What a login shell gives to a process on Debian and on Amazon Linux.
 const DEFAULT_OPEN_FILES: usize = 1_024;
-/// How often a running process is looked at.
-const INTERVAL: Duration = Duration::from_millis(1);
 
 const CA: &str = "ca.pem";
 const CERTIFICATE: &str = "cert.pem";
@@ -94,63 +89,30 @@ pub fn add_rows(table: &mut Table) {
     let folder = files.folder();
     for daemons in DAEMONS {
         let servers = Servers::start(folder, daemons);
-        let runs: Vec<Run> = (0..RUNS).map(|_| probe(folder, &servers.hosts)).collect();
-        table.add(
-            &format!("docker-tls probe, {daemons} daemons"),
-            vec![
-                Figures::of(&runs, |run| milliseconds(run.wall)).show(),
-                Figures::of(&runs, |run| milliseconds(run.cpu)).show(),
-                Figures::of(&runs, |run| megabytes(run.peak_bytes)).show(),
-                format!("{daemons} handshakes"),
-            ],
-        );
+        let runs: Vec<_> = (0..RUNS).map(|_| probe(folder, &servers.hosts)).collect();
+        let requests = format!("{daemons} handshakes");
+        let name = format!("docker-tls probe, {daemons} daemons");
+        table.add(&name, process::row(&runs, requests));
     }
 }
 
-struct Run {
-    wall: Duration,
-    cpu: Duration,
-    peak_bytes: u64,
-}
-
 /// Probes all of them in one call, every one of which must have moved.
-fn probe(folder: &Path, hosts: &str) -> Run {
+fn probe(folder: &Path, hosts: &str) -> Measured {
     let input = folder.join("hosts");
     fs::write(&input, hosts).expect("the folder takes a file");
-    let output = folder.join("output");
     let command = format!(
         "ulimit -n {DEFAULT_OPEN_FILES} && exec \"$0\" probe - --ca '{}' --json",
         folder.join(CA).display()
     );
-    let began = Instant::now();
-    let mut tool = Command::new("sh")
-        .args(["-c", &command, env!("CARGO_BIN_EXE_docker-tls")])
-        .stdin(fs::File::open(&input).expect("it was written"))
-        .stdout(fs::File::create(&output).expect("the folder takes a file"))
-        .spawn()
-        .expect("a shell starts");
-    let process = Process(tool.id());
-    let mut run = Run {
-        wall: Duration::ZERO,
-        cpu: Duration::ZERO,
-        peak_bytes: 0,
-    };
-    let status = loop {
-        if let Some(status) = tool.try_wait().expect("a child can be waited for") {
-            break status;
-        }
-        // Both only grow; the last look is a millisecond before the end.
-        run.cpu = run.cpu.max(process.cpu().unwrap_or_default());
-        run.peak_bytes = run.peak_bytes.max(process.peak_bytes().unwrap_or_default());
-        thread::sleep(INTERVAL);
-    };
-    run.wall = began.elapsed();
-    let output = fs::read_to_string(&output).expect("the output is text");
+    let mut tool = Command::new("sh");
+    tool.args(["-c", &command, env!("CARGO_BIN_EXE_docker-tls")]);
+    tool.stdin(fs::File::open(&input).expect("it was written"));
+    let (measured, status, output) = Measured::run(tool);
     assert!(
         status.success(),
         "{status}: not every daemon has moved: {output}"
     );
-    run
+    measured
 }
 
 struct Servers {

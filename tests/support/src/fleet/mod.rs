@@ -7,7 +7,8 @@
 //! Of a request, [`constraint`] checks what the API's model says, [`document`] what the document says, and the actions
 //! the rest: [`inventory`] has DescribeInstanceInformation, [`sending`] SendCommand and CancelCommand, [`invocations`]
 //! ListCommandInvocations and GetCommandInvocation. [`page`] cuts long answers, and [`output`] long texts. A
-//! [`command`] says which node is next, and [`delivery`] gets it there and waits for what comes of it.
+//! [`command`] says which node is next, and [`delivery`] gets it there and waits for what comes of it. [`world`] has a
+//! rack in front of all that, and the tool.
 //!
 //! The rules are those of the API's model and of the user guide ("Understanding command statuses", "Run commands at
 //! scale"); where these leave something open, the comment says what was taken, and the caller must do with either.
@@ -26,6 +27,7 @@ mod page;
 mod refusal;
 mod sending;
 mod timestamp;
+pub mod world;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;

@@ -1,31 +1,35 @@
-//! A rack whose values are published, its nodes, and the tool.
+//! A rack whose values are published, its nodes in memory, and the tool.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
+use crate::built;
+use crate::event::{assess, carry_out, make_change};
+use crate::fleet::model::{ModelNode, Published, TlsSet, document};
+use crate::fleet::node::id;
+use crate::fleet::{Fleet, Pace};
+use crate::lambda::ssm::{Calls, Fault, Store};
+use crate::mint::FreshMint;
+use crate::sets::{NOW, RACK, certificates, make_own, trust_besides, value};
 use docker_tls_certgen::fleet::name::NameId;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::Action;
 use docker_tls_certgen::plan::open_rotation::OpenRotation;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
-use docker_tls_testing::event::{assess, carry_out, make_change};
-use docker_tls_testing::fleet::model::{ModelNode, Published, TlsSet, document};
-use docker_tls_testing::fleet::node::id;
-use docker_tls_testing::fleet::{Fleet, Pace};
-use docker_tls_testing::lambda::ssm::{Calls, Fault, Store};
-use docker_tls_testing::mint::FreshMint;
-use docker_tls_testing::sets::{NOW, RACK, certificates, make_own, trust_besides, value};
 use serde_json::{Value, json};
 
+/// The document's name.
 pub const DOCUMENT: &str = "rack-1-ConvergeDocument-Xh2Vq8LmZt4W";
 /// The parts that whoever moves a fleet may read.
 const PUBLIC: [Part; 2] = [Part::CaCert, Part::Cert];
 
 /// A rack, its nodes, and what they run with.
 pub struct World {
+    /// What SSM knows of them, and the parameters.
     pub fleet: Arc<Fleet>,
+    /// The nodes, in the order of their ids.
     pub nodes: Vec<Arc<ModelNode>>,
     published: Published,
     stored: StoredSet,
@@ -37,6 +41,7 @@ impl World {
         Self::at(Pace::REAL, nodes)
     }
 
+    /// The same with another pace.
     pub fn at(pace: Pace, nodes: usize) -> Self {
         let stored = make_own(KeyAlgorithm::EcdsaP256);
         let fleet = Arc::new(Fleet::start(pace));
@@ -133,6 +138,7 @@ impl World {
             .all(|node| node.daemon().runs == published)
     }
 
+    /// The tool with these options.
     pub fn command(&self, options: &[&str]) -> Command {
         let mut command = self.bare_command();
         command.args(["--rack", RACK, "--document", DOCUMENT]);
@@ -142,12 +148,13 @@ impl World {
 
     /// Without any option.
     pub fn bare_command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_docker-tls"));
+        let mut command = Command::new(built::program("docker-tls"));
         command.arg("fleet");
         self.fleet.lend(&mut command);
         command
     }
 
+    /// Starts the tool.
     pub fn start(&self, options: &[&str]) -> Child {
         let mut command = self.command(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -184,6 +191,7 @@ impl World {
         check(&tool.wait_with_output().expect("the tool ends"), code)
     }
 
+    /// The same, and reads what it printed.
     #[track_caller]
     pub fn check_json(&self, options: &[&str], code: i32) -> Value {
         let out = self.check(&[options, &["--json"]].concat(), code);
@@ -191,6 +199,7 @@ impl World {
     }
 }
 
+/// Checks how the tool has ended, and returns what it printed.
 #[track_caller]
 pub fn check(output: &Output, code: i32) -> String {
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
