@@ -1,4 +1,4 @@
-//! Whether a node would come back from a reboot with other files.
+//! Whether a node would come back from a reboot with other files, and that one of `examples/rack.yaml` does not.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::fleet::set::Set;
+use crate::fleet::set::{ID, Set, check_modes};
 
 /// What Convox's racks have in their launch data: the values themselves.
 fn embed(set: &Set) -> String {
@@ -27,9 +27,83 @@ fn write_files(set: &Set) -> String {
     format!("#cloud-config\nwrite_files:\n{}", files.collect::<String>())
 }
 
-/// What reads them from SSM.
-const READS: &str =
-    "#!/bin/sh\naws ssm get-parameters --names h-docker-tls-ca-cert | base64 -d > /etc/ca.pem\n";
+const EXAMPLE: &str = include_str!("../../../examples/rack.yaml");
+
+/// What the example's instances are launched with.
+#[track_caller]
+fn example() -> String {
+    let (_, data) = EXAMPLE.split_once("Fn::Base64: !Sub |\n").expect("it has");
+    let lines = data.lines();
+    let lines = lines.take_while(|line| line.is_empty() || line.starts_with("            "));
+    let text: Vec<_> = lines
+        .map(|line| line.get(12..).unwrap_or_default())
+        .collect();
+    let values = [
+        ("${AWS::Region}", "us-east-1"),
+        ("${AWS::StackName}", "rack"),
+        ("${CertSha256}", ""),
+        ("${RackId}", ID),
+    ];
+    let fill = |text: String, (name, value)| text.replace(name, value);
+    values
+        .into_iter()
+        .fold(text.join("\n"), fill)
+        .replace("${!", "${")
+}
+
+/// What they run at every boot, without waits.
+#[track_caller]
+fn example_script() -> String {
+    let data = example();
+    let (_, script) = data.split_once("<<'SCRIPT'\n").expect("it has one");
+    let (script, _) = script.split_once("\nSCRIPT\n").expect("it ends");
+    assert_eq!(script.matches("sleep 3").count(), 1);
+    script.replace("sleep 3", "sleep 0.1")
+}
+
+#[test]
+fn a_node_of_the_example_reads_what_is_published_at_every_boot() {
+    let [old, new] = Set::rotated();
+    let node = old.start_node("");
+    let script = example_script();
+    let boot = || {
+        let output = node.command("bash").args(["-c", &script]).output();
+        let output = output.expect("bash starts");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let check_has = |set: &Set| {
+        assert!(Set::installed(&node) == *set);
+        check_modes(&node);
+        let mut names = fs::read_dir(node.path("/etc")).expect("the node has one");
+        let is_left = |name: &str| name.starts_with("docker-tls.");
+        assert!(!names.any(|name| is_left(&name.expect("a file").file_name().to_string_lossy())));
+    };
+    new.publish_to(&node);
+    assert_eq!(boot(), (Some(0), String::new()));
+    check_has(&new);
+    assert!(node.systemctl("restart"), "{}", node.log());
+    new.check_connects(&node);
+
+    let torn = Set {
+        key: new.key.clone(),
+        ..old.clone()
+    };
+    node.publish_in_turn(&torn.values(), Some(&old.values()));
+    let (code, said) = boot();
+    assert!(code == Some(0) && said.contains("attempt 1 of 5"), "{said}");
+    check_has(&old);
+
+    // What was there before is better than nothing, and nothing is no reason to start a daemon.
+    node.refuse_reads("An error occurred (ThrottlingException)");
+    let (code, said) = boot();
+    assert!(code == Some(0) && said.contains("attempt 5 of 5"), "{said}");
+    check_has(&old);
+    fs::remove_file(node.path("/etc/key.pem")).expect("the file exists");
+    assert_eq!(boot().0, Some(1));
+}
 
 /// As a tool hands over that makes launch data small.
 #[track_caller]
@@ -63,7 +137,7 @@ fn a_node_boots_old_only_where_its_launch_data_has_other_certificates_than_its_f
             "#!/bin/sh\nyum update\n".to_owned(),
             false,
         ),
-        ("a script that reads SSM", READS.to_owned(), false),
+        ("a script that reads SSM", example(), false),
         ("another CA elsewhere", unrelated, false),
         ("the same values", embed(&new), false),
         ("older values", embed(&old), true),

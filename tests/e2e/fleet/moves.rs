@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::fleet::set::{Containers, Set, parameter};
+use crate::fleet::set::{Containers, Set, check_modes, parameter};
 use crate::history::History;
 use crate::node::Node;
 
@@ -47,13 +47,7 @@ fn a_daemon_moves_once_and_whoever_connected_before_connects_afterwards() {
     for client in [&old, &new] {
         client.check_connects(&node);
     }
-    let mode = |name: &str| {
-        use std::os::unix::fs::PermissionsExt as _;
-        let metadata = fs::metadata(node.path(name)).expect("the file exists");
-        metadata.permissions().mode() & 0o777
-    };
-    let modes = ["/etc/ca.pem", "/etc/cert.pem", "/etc/key.pem"].map(mode);
-    assert_eq!(modes, [0o644, 0o644, 0o600]);
+    check_modes(&node);
 
     let daemon = node.daemon();
     let again = node.run_script(&new.move_to(Containers::Refuse));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -18,7 +19,7 @@ use crate::openssl;
 use crate::process::check;
 
 /// The hex of rack-1.
-const ID: &str = "7261636b2d31";
+pub const ID: &str = "7261636b2d31";
 
 /// The three files' bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,6 +257,17 @@ impl Set {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.success(), said)
     }
+}
+
+/// Checks that everyone may read a node's certificates, and nobody else its key.
+#[track_caller]
+pub fn check_modes(node: &Node) {
+    let mode = |name: &str| {
+        let metadata = fs::metadata(node.path(name)).expect("the file exists");
+        metadata.permissions().mode() & 0o777
+    };
+    let modes = ["/etc/ca.pem", "/etc/cert.pem", "/etc/key.pem"].map(mode);
+    assert_eq!(modes, [0o644, 0o644, 0o600]);
 }
 
 /// The name of one of the rack's parameters.
