@@ -137,11 +137,8 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             self.note_ownership(spec, &assessment);
             let now = self.machine.now();
             let plan = planner::plan(spec, &assessment, now);
-            let of_the_word = warning::of_the_word(spec, &assessment);
             if plan.as_ref().is_ok_and(Plan::is_keep) {
-                let mut reconciled = self.reconciled(plan?, &stored, &assessment);
-                reconciled.warnings.extend(of_the_word);
-                return Ok(reconciled);
+                return Ok(self.reconciled(plan?, &stored, &assessment));
             }
             if self.claimant.is_shut_out(&stored) {
                 // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
@@ -161,9 +158,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 let mut reconciled = self.reconciled(plan, &stored, &publication.result);
                 // What is stored now does not tell any more.
                 let exposed = warning::exposed_keys(self.rack, &assessment);
-                reconciled
-                    .warnings
-                    .extend(exposed.into_iter().chain(of_the_word));
+                reconciled.warnings.extend(exposed);
                 return Ok(reconciled);
             }
         }
@@ -308,11 +303,13 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
     }
 
     fn reconciled(&self, plan: Plan, stored: &StoredSet, assessment: &Assessment) -> Reconciled {
+        let mut warnings = warning::warnings(self.rack, stored, assessment, self.machine.now());
+        warnings.extend(plan.warning.clone());
         Reconciled {
             plan,
             rotation: OpenRotation::of(assessment),
             data: data(self.rack, assessment),
-            warnings: warning::warnings(self.rack, stored, assessment, self.machine.now()),
+            warnings,
         }
     }
 }

@@ -7,9 +7,11 @@ use time::OffsetDateTime;
 
 use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::pki::timestamp::timestamp;
+use crate::plan::Plan;
 use crate::plan::assessment::Assessment;
 use crate::plan::open_rotation::OpenRotation;
 use crate::plan::planner;
+use crate::plan::refusal::Refusal;
 use crate::plan::spec::{RetirementWord, Spec};
 use crate::plan::warning::warnings;
 use crate::set::decoded::Found;
@@ -154,7 +156,10 @@ impl Inspection {
             }
         });
         let rotation = OpenRotation::of(&assessment);
-        let next = next_update(spec, &assessment, now);
+        let next = planner::plan(spec, &assessment, now);
+        let warnings = warnings(rack, stored, &assessment, now);
+        let of_the_word = next.iter().filter_map(|plan| plan.warning.clone());
+        let warnings = warnings.into_iter().chain(of_the_word);
         Self {
             rack: rack.name().to_owned(),
             id: rack.hex().to_owned(),
@@ -167,29 +172,28 @@ impl Inspection {
                 .and_then(|rotation| rotation.word_back)
                 .filter(|word| can_say(spec, *word, &assessment, now))
                 .map(|word| word.to_string()),
-            warnings: warnings(rack, stored, &assessment, now)
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            next,
+            warnings: warnings.map(|warning| warning.to_string()).collect(),
+            next: NextUpdate::of(&next),
         }
     }
 }
 
-fn next_update(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> NextUpdate {
-    match planner::plan(spec, assessment, now) {
-        Ok(plan) => NextUpdate {
-            is_due: !plan.is_keep(),
-            cuts_off: plan.cuts_off(),
-            summary: plan.to_string(),
-            causes: plan.causes.iter().map(ToString::to_string).collect(),
-        },
-        Err(refusal) => NextUpdate {
-            is_due: true,
-            cuts_off: false,
-            summary: format!("would fail: {refusal}"),
-            causes: Vec::new(),
-        },
+impl NextUpdate {
+    fn of(next: &Result<Plan, Refusal>) -> Self {
+        match next {
+            Ok(plan) => Self {
+                is_due: !plan.is_keep(),
+                cuts_off: plan.cuts_off(),
+                summary: plan.to_string(),
+                causes: plan.causes.iter().map(ToString::to_string).collect(),
+            },
+            Err(refusal) => Self {
+                is_due: true,
+                cuts_off: false,
+                summary: format!("would fail: {refusal}"),
+                causes: Vec::new(),
+            },
+        }
     }
 }
 

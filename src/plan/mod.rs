@@ -20,7 +20,7 @@ pub(crate) mod removal;
 pub mod spec;
 pub mod taking_back;
 mod trust;
-pub(crate) mod warning;
+pub mod warning;
 mod word;
 pub mod write;
 
@@ -32,6 +32,7 @@ use crate::pki::private_key::PrivateKey;
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::Obstacle;
+use crate::plan::warning::Warning;
 use crate::set::anchor_record::AnchorRecord;
 use crate::set::rack::Part;
 use crate::set::state::{Closing, State, TokenHash};
@@ -135,6 +136,8 @@ pub struct Plan {
     pub causes: Vec<Cause>,
     /// Who is refused afterwards.
     pub cut_off: CutOff,
+    /// What there is to warn of in the operator's word.
+    pub warning: Option<Warning>,
     pub(crate) ca: CaPlan,
     pub(crate) anchor: AnchorPlan,
     /// What the bundle trusts besides.

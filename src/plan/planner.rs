@@ -21,7 +21,7 @@ use crate::set::state::State;
 /// Decides what to do: the least change that keeps everyone connected.
 pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result<Plan, Refusal> {
     let mut state = opening_state(spec, &assessment.found, now);
-    let word = Word::of(spec, assessment, now, &mut state)?;
+    let (word, warning) = Word::of(spec, assessment, now, &mut state)?;
     let returned = returned(&word, assessment);
     let assessment = returned.as_ref().unwrap_or(assessment);
     let token = spec.properties.rotation_token.clone();
@@ -68,7 +68,8 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
         Some(token) if plan.publishes_leaf_of_new_ca() => TokenPlan::Obey(token),
         Some(token) => TokenPlan::See(token),
     };
-    recording::record(&case, plan, token)
+    let plan = recording::record(&case, plan, token)?;
+    Ok(Plan { warning, ..plan })
 }
 
 /// The set as it is once the CA that becomes the current one again has its key back; `None` where it has.

@@ -8,9 +8,8 @@ use crate::pki::bundle::TrustBundle;
 use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
-use crate::plan::refusal::Refusal;
-use crate::plan::spec::{RetirementWord, Spec};
-use crate::plan::word;
+use crate::plan::spec::RetirementWord;
+use crate::plan::taking_back::TakingBackObstacle;
 use crate::set::parameter::{ParameterType, StoredSet};
 use crate::set::rack::{Part, Rack};
 
@@ -39,10 +38,12 @@ pub enum Warning {
         /// What it should say.
         whole: RetirementWord,
     },
-    /// `RetiredCA` does nothing to the open rotation.
+    /// `RetiredCA` may be what an earlier update said, and does nothing to the open rotation.
     UnheededWord {
-        /// What an event would be answered that cannot be of an earlier rotation.
-        refusal: Refusal,
+        /// What it says.
+        given: RetirementWord,
+        /// Why the rotation cannot be taken back, where it asks for that.
+        obstacle: Option<TakingBackObstacle>,
     },
 }
 
@@ -71,10 +72,19 @@ impl fmt::Display for Warning {
                 "RetiredCA names the CA that goes and not the one that stays, so it fits any rotation from that CA, \
                  also one that somebody has begun since, and does nothing where it was said before; set it to {whole}"
             ),
-            Self::UnheededWord { refusal } => write!(
-                f,
-                "{refusal}; it was taken for what an earlier update said, and does nothing"
-            ),
+            Self::UnheededWord { given, obstacle } => {
+                write!(
+                    f,
+                    "RetiredCA is {given}, is taken for what an earlier update said, and does nothing to the open \
+                     rotation"
+                )?;
+                obstacle.as_ref().map_or(Ok(()), |obstacle| {
+                    write!(
+                        f,
+                        "; it asks to take that back to the previous CA, but {obstacle}"
+                    )
+                })
+            }
         }
     }
 }
@@ -110,20 +120,6 @@ pub fn warnings(
         .chain(exposed_keys(rack, assessment))
         .chain(early)
         .collect()
-}
-
-/// What there is to warn of in the word of an event that found this set with a rotation open, and was not refused.
-pub(crate) fn of_the_word(spec: &Spec, found: &Assessment) -> Option<Warning> {
-    let given = spec.properties.retired_ca?;
-    if spec.old.retired_ca == Some(given) {
-        return None;
-    }
-    let whole = word::finish(found, found.previous_ca()?);
-    if given.staying.is_none() && given.retired == whole.retired {
-        return Some(Warning::HalfAWord { whole });
-    }
-    let refusal = word::unheeded(&given, found)?;
-    Some(Warning::UnheededWord { refusal })
 }
 
 /// The private keys that stand where certificates are published.

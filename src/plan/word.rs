@@ -8,6 +8,7 @@ use crate::plan::open_rotation::OpenRotation;
 use crate::plan::refusal::Refusal;
 use crate::plan::spec::{Occasion, RetirementWord, Spec};
 use crate::plan::taking_back::TakingBack;
+use crate::plan::warning::Warning;
 use crate::set::state::{Closing, State};
 
 /// What the operator's word does.
@@ -28,16 +29,17 @@ pub(crate) enum Word {
 }
 
 impl Word {
-    /// What the operator's word does, or what is left to do of an earlier event's word. The state then says so.
+    /// What the operator's word does, or what is left to do of an earlier event's word, which the state then says; and
+    /// what there is to warn of in the word.
     pub(crate) fn of(
         spec: &Spec,
         assessment: &Assessment,
         now: OffsetDateTime,
         state: &mut State,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<(Self, Option<Warning>), Refusal> {
         // Half of it written, the set looks like a rotation from the CA that goes.
         if let Some(begun) = TakingBack::begun(assessment, now) {
-            return Ok(Self::TakeBack(begun));
+            return Ok((Self::TakeBack(begun), None));
         }
         let begun = assessment
             .closing()
@@ -46,31 +48,39 @@ impl Word {
             });
         let (Some(given), Some(previous)) = (spec.properties.retired_ca, assessment.previous_ca())
         else {
-            return Ok(begun);
+            return Ok((begun, None));
         };
         let is_old = spec.old.retired_ca.is_some_and(|old| old.implies(&given));
         if is_old || spec.occasion == Occasion::Return {
             // The word was given by an earlier update. It is obeyed already, or it came before this rotation.
-            return Ok(begun);
+            return Ok((begun, None));
         }
         let finish = finish(assessment, previous);
-        if is_about(&given, &finish) {
+        let names_both = given.staying.is_none() || given.staying == finish.staying;
+        if given.retired == finish.retired && names_both {
+            let half = given.staying.is_none();
+            let warning = half.then_some(Warning::HalfAWord { whole: finish });
             let is_new = given.staying.is_some()
                 || !state.has_heard(&given.to_string())
                 || state.moved_from() == Some(previous);
-            return if is_new {
-                obeyed(&given, begun, assessment, previous, state)
+            // Half a word fits any rotation from that CA, and a rollback may bring it back from before this one.
+            let word = if is_new {
+                obeyed(&given, begun, assessment, previous, state)?
             } else {
-                // Half a word fits any rotation from that CA, and a rollback may bring it back from before this one.
-                Ok(begun)
+                begun
             };
+            return Ok((word, warning));
         }
         match taken_back(&given, &finish, assessment) {
             Ok(taking_back) => {
                 state.give_up_pending();
-                Ok(Self::TakeBack(taking_back))
+                Ok((Self::TakeBack(taking_back), None))
             }
-            Err(_) if is_of_an_earlier_rotation(&given, &finish, assessment) => Ok(begun),
+            Err(refusal) if is_of_an_earlier_rotation(&given, &finish, assessment) => {
+                // Where an earlier event's word comes to its end, there will be no open rotation to say one about.
+                let is_open = matches!(begun, Self::None);
+                Ok((begun, is_open.then(|| unheeded(given, refusal))))
+            }
             Err(refusal) => Err(refusal),
         }
     }
@@ -142,18 +152,13 @@ fn obeyed(
     }
 }
 
-/// Why a word is not heeded that names other CAs than those of the open rotation, or the two in the other order. Where it
-/// may be of an earlier rotation, an event is not refused for that.
-pub(crate) fn unheeded(given: &RetirementWord, assessment: &Assessment) -> Option<Refusal> {
-    let finish = finish(assessment, assessment.previous_ca()?);
-    let taken_back = (!is_about(given, &finish)).then(|| taken_back(given, &finish, assessment))?;
-    taken_back.err()
-}
-
-/// Whether a word names the CA that goes, and the one that stays or none.
-fn is_about(given: &RetirementWord, finish: &RetirementWord) -> bool {
-    let names_both = given.staying.is_none() || given.staying == finish.staying;
-    given.retired == finish.retired && names_both
+/// A word that does nothing, for this reason, and that no event is refused for.
+fn unheeded(given: RetirementWord, refusal: Refusal) -> Warning {
+    let obstacle = match refusal {
+        Refusal::CannotTakeBack { obstacle, .. } => Some(obstacle),
+        _ => None,
+    };
+    Warning::UnheededWord { given, obstacle }
 }
 
 /// What a word begins that names other CAs than those, or the two in the other order.

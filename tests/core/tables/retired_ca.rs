@@ -4,6 +4,7 @@ use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::{RetirementWord, Spec};
+use docker_tls_certgen::plan::warning::Warning;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
@@ -239,6 +240,65 @@ fn without_a_state_a_rollback_does_not_stumble_over_an_old_word() {
     stored.remove(&Part::State);
     let rollback = make_change(&retired(&stored, 1), &old);
     check_kept(&rollback, &stored, NOW);
+}
+
+#[test]
+fn a_word_is_warned_of_where_it_is_half_a_word_or_does_nothing_to_the_open_rotation() {
+    let rotated = make_rotated(make_own(KeyAlgorithm::EcdsaP256), &["a"]);
+    let (previous, current) = (fingerprint(&rotated, 1), fingerprint(&rotated, 0));
+    let other = fingerprint(&make_other_deployed(), 0);
+    let whole = RetirementWord {
+        retired: previous,
+        staying: Some(current),
+        has_moved: false,
+    };
+    let half = RetirementWord {
+        staying: None,
+        ..whole
+    };
+    let wrong = RetirementWord {
+        retired: other,
+        ..half
+    };
+    let closed = {
+        let mut closed = rotated.clone();
+        effect(&make_close(&rotated, 1), &mut closed, NOW);
+        closed
+    };
+    let mut heard = rotated.clone();
+    // Remembered when the state is written for something else.
+    let said = json!({ "RotationToken": "a", "RetiredCA": wrong.to_string() });
+    effect(
+        &make_change(&said, &json!({ "RotationToken": "b" })),
+        &mut heard,
+        NOW,
+    );
+    let unheeded = |given| Warning::UnheededWord {
+        given,
+        obstacle: None,
+    };
+    for (name, stored, old, given, warning) in [
+        ("the whole word", &rotated, None, whole, None),
+        (
+            "half of it",
+            &rotated,
+            None,
+            half,
+            Some(Warning::HalfAWord { whole }),
+        ),
+        ("as before", &rotated, Some(half), half, None),
+        ("no rotation is open", &closed, None, half, None),
+        ("an old one", &heard, None, wrong, Some(unheeded(wrong))),
+        ("an old one, as before", &heard, Some(wrong), wrong, None),
+    ] {
+        let template = |word: Option<RetirementWord>| {
+            let word = word.map(|word| word.to_string()).unwrap_or_default();
+            json!({ "RotationToken": "b", "RetiredCA": word })
+        };
+        let spec = make_change(&template(old), &template(Some(given)));
+        let plan = plan(&spec, stored, NOW).expect("it is not refused");
+        assert_eq!(plan.warning, warning, "{name}");
+    }
 }
 
 #[test]

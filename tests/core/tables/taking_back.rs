@@ -8,6 +8,7 @@ use docker_tls_certgen::plan::open_rotation::OpenRotation;
 use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::{RetirementWord, Spec};
 use docker_tls_certgen::plan::taking_back::TakingBackObstacle;
+use docker_tls_certgen::plan::warning::Warning;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
@@ -39,6 +40,12 @@ fn with_back(stored: &StoredSet) -> Value {
         &template(),
         json!({ "RetiredCA": format!("{current}/{previous}") }),
     )
+}
+
+/// What was said about CAs that are long gone.
+fn old_word() -> String {
+    let [retired, staying] = [make_other_deployed(), make_own(KeyAlgorithm::EcdsaP256)];
+    format!("{}/{}", fingerprint(&retired, 0), fingerprint(&staying, 0))
 }
 
 /// An Update that takes the rotation back.
@@ -193,6 +200,15 @@ fn one_that_was_broken_off_is_completed_by_the_same_event_and_by_a_rollback_in_a
                     write.apply(&mut stored);
                 }
                 check_all_connect(&[&before, &rotated, &stored], NOW);
+                // A rollback may bring a word with it, which is about no rotation any more.
+                let old = merged(&template(), json!({ "RetiredCA": old_word() }));
+                let rollback = make_change(&with_back(&rotated), &old);
+                let plan = plan(&rollback, &stored, NOW).expect("it is completed");
+                assert_eq!(
+                    (plan.action, plan.warning),
+                    (Action::TakeBack, None),
+                    "{count}"
+                );
                 effect(next, &mut stored, NOW);
                 for part in [Part::CaCert, Part::CaKey, Part::Key, Part::State] {
                     assert_eq!(value(&stored, part), value(&done, part), "{count}: {part}");
@@ -437,6 +453,16 @@ fn without_a_state_a_rollback_to_it_does_not_stumble() {
     stored.remove(&Part::State);
     let plan = plan(&make_back(&stored), &stored, NOW).expect("an old word may come back");
     assert_eq!(plan.action, Action::Record, "{plan}");
+    let given = RetirementWord {
+        retired: fingerprint(&stored, 0),
+        staying: Some(fingerprint(&stored, 1)),
+        has_moved: false,
+    };
+    let obstacle = Some(TakingBackObstacle::KeyNotRecorded);
+    assert_eq!(
+        plan.warning,
+        Some(Warning::UnheededWord { given, obstacle })
+    );
 }
 
 #[test]
