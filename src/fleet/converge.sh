@@ -6,8 +6,8 @@
 # at once. A daemon that does not come up with the new files gets those back that it ran with.
 #
 # On standard output is one line, `docker-tls {…}`, whatever happens. No secret is in it, and none is in a parameter:
-# commands are kept, by SSM and on this disk. The exit code is 1 for what SSM is to count as a failure: a daemon that is
-# down, that went back, or that could not be moved; and 0 for everything else.
+# commands are kept, by SSM and on this disk. The exit code is 1 for what SSM is to count as a failure, which is down,
+# rolled-back and broken, and 0 for everything else.
 Action='{{ Action }}'         # observe, move
 Id='{{ Id }}'                 # lower-case hex of the rack's name, which its parameters begin with
 CA='{{ CA }}'                 # SHA-256 of the CA and of the certificate that the sender means: where others are
@@ -187,12 +187,15 @@ read_flight() {
     }'
 }
 
-# Whether the daemon runs with the files in a folder. One that asks for no certificate shows no CA.
+# Whether the daemon runs with the files in a folder, whatever the order of the CAs. One that asks for no certificate
+# shows no CA.
 runs() { # FOLDER
   [ -r "$1/ca.pem" ] && [ -r "$1/cert.pem" ] || return 1
   [ -n "$presents" ] && [ "$presents" = "$(first_of "$1/cert.pem")" ] || return 1
-  ! $asks || [ "$trusts" = "$(subjects_of "$1/ca.pem")" ]
+  ! $asks || [ "$(sorted "$trusts")" = "$(sorted "$(subjects_of "$1/ca.pem")")" ]
 }
+
+sorted() { printf %s "$1" | tr ' ' '\n' | sort; }
 
 # How long the daemon runs with what it runs with. Launch data is compared with the files.
 how_long_it_lasts() {
@@ -224,26 +227,37 @@ ask_engine() {
   case $info in *'"LiveRestoreEnabled":true'*) keeps_containers=true ;; esac
 }
 
-# Whether the next boot brings back other files: those that stand in the launch data. A script there that reads them
-# from SSM brings what is published.
+# Whether the next boot brings back other files: those that stand in the launch data. A script there that reads the
+# parameter from SSM brings what is published.
 boots_old() {
   local data
   # Launch data may be compressed as a whole.
-  data=$(gzip -cdf "$LAUNCH_DATA" 2>/dev/null | tr -d '\0')
-  [[ $data == *"$FILES/ca.pem"* ]] || return 1
+  data=$({ gzip -cdf "$LAUNCH_DATA" || cat "$LAUNCH_DATA"; } 2>/dev/null | tr -d '\0')
+  [[ $data == *"$FILES/ca.pem"* && $data != *"$Id-docker-tls-ca-cert"* ]] || return 1
   # BEGIN CERTIFICATE, plain or in base64, where it depends on the place by which characters.
   [[ $data =~ BEGIN\ CERTIFICATE|QkVHSU4gQ0VSVElGSUNBVE|JFR0lOIENFUlRJRklDQVRF|CRUdJTiBDRVJUSUZJQ0FURS ]] || return 1
-  ! { is_launched_with "$data" "$FILES/ca.pem" && is_launched_with "$data" "$FILES/cert.pem"; }
+  data=$(printf '%s\n' "$data" | files_in)
+  ! { is_among "$data" "$FILES/ca.pem" && is_among "$data" "$FILES/cert.pem"; }
 }
 
-# Whether the launch data has a file in base64, or each of its lines.
-is_launched_with() { # DATA FILE
+# The files of certificates that launch data holds, each as a line: in base64 on a line of their own or among other
+# words, or as they are, between the paths of others.
+files_in() {
+  local data word
+  data=$(cat)
+  printf '%s\n' "$data" | sed 's/^[ \t]*//' | pem_blocks /dev/stdin CERTIFICATE by-path | awk -v RS= '{ gsub(/\n/, ","); print }'
+  printf '%s\n' "$data" | tr -cs 'A-Za-z0-9+/' '\n' | grep -E '.{200}' | while read -r word; do
+    while [ $((${#word} % 4)) != 0 ]; do word+='='; done
+    printf %s "$word" | base64 -d 2>/dev/null | as_line
+  done
+}
+
+# The certificates of a file as a line.
+as_line() { pem_blocks /dev/stdin CERTIFICATE | paste -sd , -; }
+
+is_among() { # LINES FILE
   local line
-  [ -s "$2" ] || return 1
-  [[ $1 != *"$(base64 -w0 <"$2")"* ]] || return 0
-  while read -r line || [ -n "$line" ]; do
-    [[ $1 == *"$line"* ]] || return 1
-  done <"$2"
+  line=$(as_line <"$2") && [ -n "$line" ] && printf '%s\n' "$1" | grep -xF -e "$line" >/dev/null
 }
 
 # --- What is published ---
@@ -443,14 +457,16 @@ sha256() { sha256sum | cut -c 1-64; }
 # What names a CA in the line: the first 16 digits of its subject's hash.
 short_hash() { from_hex | sha256 | cut -c 1-16; }
 
-# The base64 of each PEM block of a kind, as Go reads them: what has headers is skipped.
-pem_blocks() { # FILE KIND
-  tr -d '\r' <"$1" | awk -v kind="$2" '
+# The base64 of each PEM block of a kind, as Go reads them: what has headers is skipped. Where it is asked for, an empty
+# line for each path between them.
+pem_blocks() { # FILE KIND [by-path]
+  tr -d '\r' <"$1" | awk -v kind="$2" -v by_path="${3:-}" '
     { sub(/[ \t]+$/, "") }
     $0 ~ "^-----BEGIN " kind "-----$" { inside = 1; text = ""; next }
     $0 ~ "^-----END " kind "-----$" { if (inside && text != "") print text; inside = 0; next }
     /:/ { inside = 0 }
-    inside { gsub(/[ \t]/, ""); text = text $0 }'
+    inside { gsub(/[ \t]/, ""); text = text $0 }
+    !inside && by_path != "" && /\/[A-Za-z0-9_.-]+\// { print "" }'
 }
 
 # The hex of each certificate in a file; of the same one once, as Go has it.

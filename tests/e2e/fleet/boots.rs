@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::fleet::set::{ID, Set, check_modes};
+use crate::node::Node;
 
 /// What Convox's racks have in their launch data: the values themselves.
 fn embed(set: &Set) -> String {
@@ -117,12 +118,57 @@ fn compressed(text: &str) -> Vec<u8> {
     gzip.wait_with_output().expect("it ends").stdout
 }
 
+/// Another CA that a node trusts for what is not Docker.
+fn write_elsewhere(set: &Set) -> String {
+    let path = "/usr/local/share/ca-certificates/proxy.crt";
+    format!(
+        "cat >{path} <<END\n{}END\n",
+        String::from_utf8_lossy(&set.ca)
+    )
+}
+
+/// Checks how long a node's daemon runs with what it runs with, where this is its launch data, compressed or not.
+#[track_caller]
+fn check_lasts(node: &Node, name: &str, launch_data: &str, expected: &str) {
+    let path = node.path("/var/lib/cloud/instance/user-data.txt");
+    fs::create_dir_all(path.parent().expect("a folder")).expect("room on the node");
+    for (how, bytes) in [
+        ("plain", launch_data.as_bytes().to_vec()),
+        ("compressed", compressed(launch_data)),
+    ] {
+        fs::write(&path, bytes).expect("room on the node");
+        let report = node.run_script(&Set::installed(node).observe());
+        assert_eq!(report.text("lasts"), expected, "{name}, {how}");
+    }
+}
+
+#[test]
+fn a_node_that_was_launched_before_a_close_boots_old_though_its_files_are_among_its_launch_data() {
+    let [_, open, closed] = Set::closed();
+    // In base64, a file whose length is divisible by three is the beginning of one that goes on.
+    let padding = "\n".repeat((3 - closed.ca.len() % 3) % 3);
+    let [open, closed] = [(open, true), (closed, false)].map(|(set, is_open)| {
+        let text = String::from_utf8(set.ca.clone()).expect("PEM is text");
+        let (end, ours) = (text.rfind("-----BEGIN").filter(|_| is_open), text.len());
+        let (current, previous) = text.split_at(end.unwrap_or(ours));
+        set.with_ca(format!("{current}{padding}{previous}"))
+    });
+    assert!(open.ca.starts_with(&closed.ca) && closed.ca.len().is_multiple_of(3));
+    let node = closed.start_node("");
+    for (name, text, lasts) in [
+        ("files, open", write_files(&open), "until-boot"),
+        ("values, open", embed(&open), "until-boot"),
+        ("files, closed", write_files(&closed), "always"),
+        ("values, closed", embed(&closed), "always"),
+    ] {
+        check_lasts(&node, name, &text, lasts);
+    }
+}
+
 #[test]
 fn a_node_boots_old_only_where_its_launch_data_has_other_certificates_than_its_files() {
     let [old, new] = Set::rotated();
     let node = new.start_node("");
-    let data = node.path("/var/lib/cloud/instance/user-data.txt");
-    fs::create_dir_all(data.parent().expect("a folder")).expect("room on the node");
     let mut renewed = new.clone();
     renewed.cert.clone_from(&old.cert);
     let mut commented = old.clone();
@@ -138,6 +184,11 @@ fn a_node_boots_old_only_where_its_launch_data_has_other_certificates_than_its_f
             false,
         ),
         ("a script that reads SSM", example(), false),
+        (
+            "such a script and another CA",
+            format!("{}{}", example(), write_elsewhere(&old)),
+            false,
+        ),
         ("another CA elsewhere", unrelated, false),
         ("the same values", embed(&new), false),
         ("older values", embed(&old), true),
@@ -148,16 +199,14 @@ fn a_node_boots_old_only_where_its_launch_data_has_other_certificates_than_its_f
             true,
         ),
         ("the same files", write_files(&new), false),
+        (
+            "the same files and another CA",
+            format!("{}{}", write_files(&new), write_elsewhere(&old)),
+            false,
+        ),
         ("older files", write_files(&old), true),
     ] {
-        for (how, bytes) in [
-            ("plain", text.clone().into_bytes()),
-            ("compressed", compressed(&text)),
-        ] {
-            fs::write(&data, bytes).expect("room on the node");
-            let report = node.run_script(&new.observe());
-            let lasts = if boots_old { "until-boot" } else { "always" };
-            assert_eq!(report.text("lasts"), lasts, "{name}, {how}");
-        }
+        let lasts = if boots_old { "until-boot" } else { "always" };
+        check_lasts(&node, name, &text, lasts);
     }
 }

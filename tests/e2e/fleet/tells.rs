@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::certificates::certificates;
 use crate::fleet::set::{Containers, Set, name_of};
-use crate::node::Node;
+use crate::node::{Node, SCRIPT, fill};
 use crate::process::Running;
 
 #[test]
@@ -33,28 +33,67 @@ fn a_node_tells_that_its_daemon_asks_nobody_for_a_certificate() {
     assert_eq!(node.run_script(&new.observe()).line, expected);
 }
 
+/// Another run at work on a node, which has its lock.
+struct Lock {
+    holder: Child,
+    stdin: ChildStdin,
+}
+
+impl Lock {
+    #[track_caller]
+    fn hold(node: &Node) -> Self {
+        let mut holder = node.command("flock");
+        holder.args(["/run/docker-tls.lock", "cat"]);
+        let mut holder = holder
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("nsenter starts");
+        let mut stdin = holder.stdin.take().expect("it is piped");
+        stdin.write_all(b"it has the lock\n").expect("it reads");
+        let mut line = String::new();
+        let stdout = holder.stdout.take().expect("it is piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it writes");
+        Self { holder, stdin }
+    }
+
+    fn release(mut self) {
+        drop(self.stdin);
+        self.holder.wait().expect("it ends");
+    }
+}
+
+#[test]
+fn a_node_where_another_run_stays_at_work_is_busy_and_left_alone() {
+    let [old, new] = Set::rotated();
+    let node = old.start_node("");
+    new.publish_to(&node);
+    let lock = Lock::hold(&node);
+    for parameters in [new.observe(), new.move_to(Containers::Refuse)] {
+        let script = fill(SCRIPT, &parameters);
+        let patience = "LOCK_PATIENCE=60";
+        assert_eq!(script.matches(patience).count(), 1);
+        let script = script.replace(patience, "LOCK_PATIENCE=1");
+        let report = node.begin(&script).report();
+        let told = [report.text("verdict"), report.text("did")];
+        assert_eq!(told, ["busy", ""], "{}", report.line);
+        // It is no failure of the node's, which would keep others from being moved.
+        assert_eq!(report.code, Some(0));
+    }
+    lock.release();
+    assert!(Set::installed(&node) == old);
+}
+
 #[test]
 fn a_node_that_is_being_moved_tells_how_it_stands_when_that_is_done() {
     let [_, new] = Set::rotated();
     let node = new.start_node("");
-    let mut mover = node.command("flock");
-    mover.args(["/run/docker-tls.lock", "cat"]);
-    let mut mover = mover
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("nsenter starts");
-    let mut stdin = mover.stdin.take().expect("it is piped");
-    stdin.write_all(b"it has the lock\n").expect("it reads");
-    let mut line = String::new();
-    let stdout = mover.stdout.take().expect("it is piped");
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("it writes");
+    let lock = Lock::hold(&node);
     let script = node.begin_script(&new.observe());
     assert!(node.systemctl("stop"));
-    drop(stdin);
-    mover.wait().expect("it ends");
+    lock.release();
     let report = script.report();
     assert_eq!(report.text("verdict"), "down", "{}", report.line);
 }

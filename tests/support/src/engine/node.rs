@@ -202,8 +202,14 @@ impl Node {
     /// Starts the script with these parameters.
     #[track_caller]
     pub fn begin_script(&self, parameters: &Parameters) -> Script {
+        self.begin(&fill(SCRIPT, parameters))
+    }
+
+    /// Starts a script.
+    #[track_caller]
+    pub fn begin(&self, script: &str) -> Script {
         let name = format!("script-{}", self.scripts.fetch_add(1, Ordering::Relaxed));
-        write_program(&self.folder.path().join(&name), &fill(SCRIPT, parameters));
+        write_program(&self.folder.path().join(&name), script);
         let mut command = self.command(&format!("{FOLDER}/{name}"));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let child = command.stderr(Stdio::piped()).process_group(0).spawn();
