@@ -176,7 +176,8 @@ impl Run {
         self.look = Look::BeforeLastAnswer;
     }
 
-    /// Some time has passed: whoever has not moved is asked again. What was tried stays so.
+    /// Some time has passed: whoever has not moved is asked again, and tried again unless that failed. Another command
+    /// may have ended, or a container.
     pub fn wait(&mut self) {
         let moved: Vec<NodeId> = self
             .verdicts()
@@ -184,6 +185,8 @@ impl Run {
             .map(|(node, _)| node.clone())
             .collect();
         self.answers.retain(|node, _| moved.contains(node));
+        self.attempts
+            .retain(|_, attempt| *attempt == Attempt::Failed);
         self.look = Look::BeforeLastAnswer;
     }
 }

@@ -68,7 +68,6 @@ fn whatever_stands_in_the_way_is_named_and_the_word_is_not_given() {
     world.nodes[2].daemon().when_moved = Behaviour::GoesBack("no TLS after 30 s");
     world.nodes[3].daemon().containers = 2;
     world.nodes[4].daemon().lasts = "until-boot";
-    world.nodes[5].daemon().lasts = "until-start";
     world.fleet.set(&id(6), Connection::Stopped);
     let also: Vec<String> = (0..8).map(id).collect();
     let out = world.check_also(&also, &["--move", "--max-failures", "1"], 1);
@@ -144,6 +143,20 @@ fn a_word_that_may_be_none_says_on_what_that_depends() {
     let told =
         format!("if the stack's PreviousCACertSha256 is {beside}, set RetiredCA to {finish}");
     assert!(out.contains(&told), "{out}");
+}
+
+#[test]
+fn a_daemon_that_would_start_with_other_files_has_them_mended() {
+    let world = World::with(1);
+    world.nodes[0].daemon().lasts = "until-start";
+    let out = world.check(&[], 1);
+    let told = format!(
+        "{}  starts old  the files in its /etc are of another set; --move mends them",
+        id(0)
+    );
+    assert!(out.contains(&told), "{out}");
+    world.check(&["--move"], 0);
+    assert_eq!(world.nodes[0].daemon().lasts, "always");
 }
 
 #[test]

@@ -25,6 +25,10 @@ async fn a_node_tells_what_it_runs_and_moves_to_what_is_published() {
         )
     );
     let stale = world.carry_out(world.command("move", [0])).await;
+    assert_eq!(
+        stale[&id(0)].status(),
+        Some(&CommandInvocationStatus::Success)
+    );
     assert!(output(&stale[&id(0)]).contains("\"verdict\":\"stale\""));
     assert_eq!(world.nodes[0].daemon().runs, make_set('a'));
     let to_b = || world.about('b', "move").instance_ids(id(0));

@@ -19,8 +19,8 @@ pub struct Invocations<'a> {
     nodes: &'a [NodeId],
     /// When no more is to come.
     until: Instant,
-    /// When it was first seen that a script runs.
-    begun: BTreeMap<NodeId, Instant>,
+    /// When it was first seen that it was sent to a node, where a script may run since then.
+    sent: BTreeMap<NodeId, Instant>,
     answers: BTreeMap<NodeId, Answer>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Invocations<'a> {
         Self {
             nodes,
             until: now + turns + LONGEST_SCRIPT + NOTICE,
-            begun: BTreeMap::new(),
+            sent: BTreeMap::new(),
             answers: BTreeMap::new(),
         }
     }
@@ -55,7 +55,10 @@ impl<'a> Invocations<'a> {
         }
         if now > self.until {
             for node in self.nodes {
-                self.answers.entry(node.clone()).or_insert(UNFINISHED);
+                if !self.answers.contains_key(node) {
+                    tell(node, &UNFINISHED);
+                    self.answers.insert(node.clone(), UNFINISHED);
+                }
             }
         }
     }
@@ -67,12 +70,12 @@ impl<'a> Invocations<'a> {
         now: Instant,
     ) -> Option<Answer> {
         if details(invocation) == "InProgress" {
-            let since = *self.begun.entry(node.clone()).or_insert(now);
+            let since = *self.sent.entry(node.clone()).or_insert(now);
             return (now - since > LONGEST_SCRIPT + NOTICE).then_some(UNFINISHED);
         }
         match answer(invocation)? {
-            // The script had begun there, whatever SSM says in the end.
-            Answer::Undelivered if self.begun.contains_key(node) => Some(UNFINISHED),
+            // The script may have begun there, whatever SSM says in the end.
+            Answer::Undelivered if self.sent.contains_key(node) => Some(UNFINISHED),
             answer => Some(answer),
         }
     }
@@ -169,17 +172,17 @@ mod tests {
     #[test]
     fn a_node_that_goes_away_while_its_script_runs_is_given_up_once_the_script_must_have_ended() {
         let running = || make_invocation(&node(1), "InProgress");
-        let begun = 300 * SECOND;
+        let sent = 300 * SECOND;
         let longest = LONGEST_SCRIPT + NOTICE;
-        let at_last = (begun + longest, running());
-        assert_eq!(heard(&[(begun, running()), at_last.clone()]), None);
-        let too_late = (begun + longest + SECOND, running());
-        let ended = heard(&[(begun, running()), at_last, too_late]);
+        let at_last = (sent + longest, running());
+        assert_eq!(heard(&[(sent, running()), at_last.clone()]), None);
+        let too_late = (sent + longest + SECOND, running());
+        let ended = heard(&[(sent, running()), at_last, too_late]);
         assert_eq!(ended, Some(UNFINISHED));
     }
 
     #[test]
-    fn a_script_that_has_begun_has_perhaps_done_something_whatever_becomes_of_it() {
+    fn a_command_that_was_sent_has_perhaps_done_something_whatever_becomes_of_it() {
         for details in ["Undeliverable", "Delivery Timed Out", "Terminated"] {
             let ended = (SECOND, make_invocation(&node(1), details));
             let running = (Duration::ZERO, make_invocation(&node(1), "InProgress"));
@@ -213,9 +216,11 @@ mod tests {
         let mut invocations = Invocations::new(&nodes, TURNS, now);
         let listed = [make_ended(&node(1), "Success", 0, MOVED)];
         let end = now + TURNS + LONGEST_SCRIPT + NOTICE;
-        invocations.hear(&listed, end, |_, _| {});
+        let mut told = Vec::new();
+        invocations.hear(&listed, end, |node, _| told.push(node.clone()));
         assert!(!invocations.are_over());
-        invocations.hear(&listed, end + SECOND, |_, _| {});
+        invocations.hear(&listed, end + SECOND, |node, _| told.push(node.clone()));
+        assert_eq!(told, nodes);
         assert!(invocations.are_over());
         assert_eq!(invocations.into_answers()[&nodes[1]], UNFINISHED);
     }

@@ -172,9 +172,7 @@ impl Daemon {
     /// Moves to what is published, if that is what the sender means.
     fn follow(&mut self, order: &Order, published: TlsSet) -> Verdict {
         if self.runs == published {
-            if self.lasts == "until-start" {
-                self.lasts = "always";
-            }
+            self.install();
             return Verdict::good("moved", "");
         }
         if order.parameters["CA"] != published.ca || order.parameters["Cert"] != published.cert {
@@ -196,7 +194,15 @@ impl Daemon {
             }
         }
         self.runs = published;
+        self.install();
         Verdict::good("moved", "restarted")
+    }
+
+    /// Puts what it runs with where it will be started from; launch data comes back all the same.
+    fn install(&mut self) {
+        if self.lasts == "until-start" {
+            self.lasts = "always";
+        }
     }
 
     /// The script's one line, in the contract's order.
