@@ -10,6 +10,7 @@ use crate::pki::timestamp::timestamp;
 use crate::plan::Plan;
 use crate::plan::assessment::Assessment;
 use crate::plan::open_rotation::OpenRotation;
+use crate::plan::outlook::{Outlook, days_until};
 use crate::plan::planner;
 use crate::plan::refusal::Refusal;
 use crate::plan::spec::{RetirementWord, Spec};
@@ -38,6 +39,8 @@ pub struct Inspection {
     pub rotation: Option<String>,
     /// What `RetiredCA` says to take the open rotation back, if that is possible.
     pub take_back: Option<String>,
+    /// How long it lasts.
+    pub outlook: Outlook,
     /// What is kept although it should not stay so, each in words.
     pub warnings: Vec<String>,
     /// What the next Update would do.
@@ -172,6 +175,7 @@ impl Inspection {
                 .and_then(|rotation| rotation.word_back)
                 .filter(|word| can_say(spec, *word, &assessment, now))
                 .map(|word| word.to_string()),
+            outlook: Outlook::of(spec, &assessment, now),
             warnings: warnings.map(|warning| warning.to_string()).collect(),
             next: NextUpdate::of(&next),
         }
@@ -273,7 +277,7 @@ impl Viewer<'_> {
             signed_by: signer.map(|authority| authority.fingerprint().to_string()),
             not_before: timestamp(certificate.not_before()),
             not_after: timestamp(certificate.not_after()),
-            days_left: (certificate.not_after() - self.now).whole_days(),
+            days_left: days_until(certificate.not_after(), self.now),
         }
     }
 }

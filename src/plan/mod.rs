@@ -12,6 +12,7 @@ pub mod inspection;
 mod issuance;
 pub mod obstacle;
 pub mod open_rotation;
+pub mod outlook;
 pub mod planner;
 pub mod publication;
 mod recording;

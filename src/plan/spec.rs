@@ -29,6 +29,17 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// An Update to these properties that nobody has sent: what it would do is asked.
+    pub fn hypothetical(properties: GeneratorProperties) -> Self {
+        Self {
+            properties,
+            old: OldProperties::default(),
+            occasion: Occasion::Update,
+            owner: Owner::new("", ""),
+            sent_at: None,
+        }
+    }
+
     /// The event that comes next while the template stays as it is.
     #[must_use]
     pub fn next(&self) -> Self {

@@ -6,6 +6,7 @@ mod foreign_ca;
 mod kinds;
 mod made_elsewhere;
 mod names;
+mod outlook;
 mod repairs;
 mod retired_ca;
 mod rotation;

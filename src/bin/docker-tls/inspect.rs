@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use docker_tls_certgen::pki::timestamp::timestamp;
 use docker_tls_certgen::plan::inspection::{CertificateView, Inspection, ParameterView};
-use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
+use docker_tls_certgen::plan::spec::{GeneratorProperties, Spec};
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
-use docker_tls_certgen::set::state::{Owner, State};
+use docker_tls_certgen::set::state::State;
 use docker_tls_certgen::store::claim;
 use serde_json::{Map, Value};
 
@@ -50,13 +50,8 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let properties: Map<String, Value> = given
         .map(|(property, value)| (property, Value::from(value)))
         .collect();
-    let spec = Spec {
-        properties: GeneratorProperties::parse(rack.clone(), &Value::Object(properties))?,
-        old: OldProperties::default(),
-        occasion: Occasion::Update,
-        owner: Owner::new("", ""),
-        sent_at: None,
-    };
+    let properties = GeneratorProperties::parse(rack.clone(), &Value::Object(properties))?;
+    let spec = Spec::hypothetical(properties);
     let stored = store.stored(&rack, Part::ALL).await?;
     let inspection = Inspection::of(&spec, &stored, arguments.clock.now());
     if arguments.json {

@@ -1,0 +1,93 @@
+//! How long a set lasts: what a person is told before anything ends.
+
+use serde::Serialize;
+use time::{Duration, OffsetDateTime};
+
+use crate::pki::certificate::Certificate;
+use crate::plan::assessment::Assessment;
+use crate::plan::open_rotation::OpenRotation;
+use crate::plan::spec::Spec;
+use crate::set::flaw::Flaw;
+
+/// How many renewal windows before its end an open rotation is spoken of: replacing all that runs takes time.
+const WINDOWS_OF_A_ROTATION: i32 = 2;
+
+/// When what is published ends, and what follows from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Outlook {
+    /// Whole days until the current CA ends; negative once it is past; none where that is not known.
+    pub ca_days_left: Option<i64>,
+    /// The same of the end-entity certificate.
+    pub cert_days_left: Option<i64>,
+    /// The same of the previous CA, with which an open rotation ends; none while no rotation is open.
+    pub previous_ca_days_left: Option<i64>,
+    /// Whether the current CA or the certificate is within the renewal window: the next update renews it, and none has
+    /// come.
+    pub is_renewal_due: bool,
+    /// Whether a rotation is open that ends within twice the renewal window.
+    pub rotation_ends_soon: bool,
+    /// Whether something of the set cannot be read: a published parameter is missing or of no use, or the state is.
+    pub is_unreadable: bool,
+}
+
+impl Outlook {
+    /// Looks at a set with the properties of its resource.
+    pub fn of(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Self {
+        let found = &assessment.found;
+        let ca = assessment.current_ca_certificate();
+        let ca = ca.map(|ca| ca.not_after());
+        let cert = found.leaf().map(Certificate::not_after);
+        let rotation = OpenRotation::of(assessment).map(|rotation| rotation.not_after);
+        let left = |end: Option<OffsetDateTime>| end.map(|end| days_until(end, now));
+        let windows = spec.properties.renew_before * WINDOWS_OF_A_ROTATION;
+        let is_state_of_use = !matches!(&found.state, Err(flaw) if *flaw != Flaw::Missing);
+        let is_readable = found.ca_cert.is_ok()
+            && found.ca_key.is_ok()
+            && found.cert.is_ok()
+            && found.key.is_ok()
+            && ca.is_some()
+            && is_state_of_use;
+        Self {
+            ca_days_left: left(ca),
+            cert_days_left: left(cert),
+            previous_ca_days_left: left(rotation),
+            is_renewal_due: [ca, cert]
+                .into_iter()
+                .flatten()
+                .any(|end| spec.ends_soon(end, now)),
+            rotation_ends_soon: rotation.is_some_and(|end| end < now + windows),
+            is_unreadable: !is_readable,
+        }
+    }
+}
+
+/// Whole days until an end; negative once it is past.
+pub fn days_until(end: OffsetDateTime, now: OffsetDateTime) -> i64 {
+    const DAY: i64 = Duration::DAY.whole_seconds();
+    (end - now).whole_seconds().div_euclid(DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_that_has_begun_is_none_that_is_left() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        for (seconds, days) in [
+            (86_400, 1),
+            (86_399, 0),
+            (1, 0),
+            (0, 0),
+            (-1, -1),
+            (-86_400, -1),
+            (-86_401, -2),
+        ] {
+            assert_eq!(
+                days_until(now + Duration::seconds(seconds), now),
+                days,
+                "{seconds}"
+            );
+        }
+    }
+}
