@@ -28,6 +28,9 @@
 //!   function::delivery      put to the URL, byte for byte, until it is taken
 //! ```
 //!
+//! A schedule's event takes another way: [`function::watch`] reads sets and inspects them, by the same planner, and
+//! [`function::metrics`] has a line of the log for each, which alarms go by.
+//!
 //! The rules that the core follows, worked examples and a glossary are in `docs/rotation.md`.
 //!
 //! No event moves what runs: [`fleet`] decides how a rack's nodes stand and what `docker-tls fleet` does about them, by

@@ -17,7 +17,8 @@ use crate::cloudformation::response::Response;
 use crate::cloudformation::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
 use crate::function::delivery::{Courier, DeliveryError};
 use crate::function::handler::{self, Outcome, Progress, Report};
-use crate::function::logging;
+use crate::function::watch::{Watch, WatchError, Watched};
+use crate::function::{logging, metrics};
 use crate::machine::http::{ClientError, Tls};
 use crate::machine::real::{self, RealMachine};
 use crate::store::ssm::Ssm;
@@ -39,7 +40,7 @@ pub enum InvocationError {
     /// Nobody can be answered, so nothing was done.
     #[error(
         "the event has no ResponseURL, so no answer can be sent and nothing was done; expected a CloudFormation custom \
-         resource event"
+         resource event, or a schedule's Watch"
     )]
     NoResponseUrl,
     /// The answer may not be sent where the event asks for it, so nothing was done.
@@ -51,6 +52,12 @@ pub enum InvocationError {
     /// Nothing was answered, for time ran out before what was to be done could be done.
     #[error("{0}; no answer was sent, for Lambda will try CloudFormation's event again")]
     NotAnswered(String),
+    /// Not every set could be watched.
+    #[error(transparent)]
+    NotWatched(#[from] WatchError),
+    /// Time ran out before every set was watched.
+    #[error("time ran out before every set was watched; watch fewer with one event")]
+    WatchTooLong,
 }
 
 impl From<InvocationError> for Diagnostic {
@@ -60,6 +67,7 @@ impl From<InvocationError> for Diagnostic {
             InvocationError::ResponseUrlRefused(_) => "ResponseUrlRefused",
             InvocationError::Delivery(_) => "NotDelivered",
             InvocationError::NotAnswered(_) => "NotAnswered",
+            InvocationError::NotWatched(_) | InvocationError::WatchTooLong => "NotWatched",
         };
         Self {
             error_type: error_type.to_owned(),
@@ -82,6 +90,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 
 /// What one process of the function keeps between events.
 struct Function {
+    name: String,
     region: String,
     allowed_hosts: Vec<String>,
     courier: Courier,
@@ -94,6 +103,7 @@ impl Function {
         let text = |name| env::var(name).unwrap_or_default();
         let tls = Tls::new()?;
         Ok(Self {
+            name: text("AWS_LAMBDA_FUNCTION_NAME"),
             region: text("AWS_REGION"),
             allowed_hosts: ResponsePolicy::parse_allowed_hosts(&text("RESPONSE_URL_ALLOWED_HOSTS")),
             courier: Courier::new(&tls)?,
@@ -101,9 +111,45 @@ impl Function {
         })
     }
 
-    async fn serve(&self, event: LambdaEvent<Value>) -> Result<(), InvocationError> {
+    /// Serves one event: CloudFormation's, which is answered at its URL, or a schedule's, whose answer is returned.
+    async fn serve(&self, event: LambdaEvent<Value>) -> Result<Option<Watched>, InvocationError> {
         let LambdaEvent { payload, context } = event;
         let deadlines = Deadlines::of(&context);
+        match Watch::parse(&payload) {
+            Some(watch) => {
+                let watched = self.watch(watch, &deadlines).await;
+                let watched = watched
+                    .inspect_err(|error| tracing::error!(%error, "not every set was watched"));
+                watched.map(Some)
+            }
+            None => self
+                .serve_cloudformation(payload, &context, &deadlines)
+                .await
+                .map(|()| None),
+        }
+    }
+
+    async fn watch(
+        &self,
+        watch: Result<Watch, WatchError>,
+        deadlines: &Deadlines,
+    ) -> Result<Watched, InvocationError> {
+        let machine = RealMachine::new(real::system_time(), deadlines.handling);
+        let watch = watch?;
+        let watching: Pin<Box<dyn Future<Output = Result<Watched, WatchError>> + '_>> =
+            Box::pin(watch.run(&self.ssm, &machine, |inspection, now| {
+                logging::emit(&metrics::of_set(inspection, now));
+            }));
+        let watched = timeout_at(deadlines.handling, watching).await;
+        Ok(watched.map_err(|_elapsed| InvocationError::WatchTooLong)??)
+    }
+
+    async fn serve_cloudformation(
+        &self,
+        payload: Value,
+        context: &Context,
+        deadlines: &Deadlines,
+    ) -> Result<(), InvocationError> {
         let not_answered =
             |error: &InvocationError| tracing::error!(%error, "the event is not answered");
         let event = Event::parse(payload).ok_or(InvocationError::NoResponseUrl);
@@ -124,11 +170,15 @@ impl Function {
             );
             return Ok(());
         }
-        let response = self.answer(&event, &url, &deadlines).await?;
+        let response = self.answer(&event, &url, deadlines).await?;
         self.courier
             .deliver(&url, &response.body(), deadlines.delivery, real::jitter)
             .await
-            .inspect_err(|error| tracing::error!(%error, "the response was not delivered"))?;
+            .inspect_err(|error| {
+                tracing::error!(%error, "the response was not delivered");
+                let now = real::system_time();
+                logging::emit(&metrics::of_undelivered_response(&self.name, now));
+            })?;
         Ok(())
     }
 

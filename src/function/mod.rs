@@ -6,3 +6,5 @@ pub(crate) mod getter;
 pub mod handler;
 pub mod lambda;
 pub(crate) mod logging;
+pub mod metrics;
+pub mod watch;

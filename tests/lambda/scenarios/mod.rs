@@ -20,3 +20,4 @@ mod refused_reads;
 mod repair;
 mod rotation;
 mod secrets;
+mod watch;

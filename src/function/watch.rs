@@ -1,0 +1,191 @@
+//! A schedule's event: how sets stand, for people and for alarms. It reads, and writes nothing but its log.
+//!
+//! ```json
+//! { "Watch": { "Rack": "rack-1", "RenewBeforeDays": "60" } }
+//! { "Watch": { "Racks": [{ "Rack": "rack-1" }, { "Rack": "rack-2" }] } }
+//! ```
+
+use serde::Serialize;
+use serde_json::Value;
+use time::{Duration, OffsetDateTime};
+
+use crate::cloudformation::properties::{self, PropertyError};
+use crate::machine::Machine;
+use crate::plan::inspection::{Inspection, NextUpdate};
+use crate::plan::outlook::Outlook;
+use crate::plan::spec::{GeneratorProperties, Spec};
+use crate::set::rack::Part;
+use crate::store::{ParameterStore, StoreError, patience};
+
+/// How long after one rack's set the next one is read: half of the reads that SSM allows an account by default stay with
+/// others.
+const PACE: Duration = Duration::milliseconds(50);
+/// How many racks an error names.
+const MAX_NAMED: usize = 5;
+
+/// What is to be watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watch {
+    /// The properties of each rack's resource, as its template has them.
+    racks: Vec<Value>,
+}
+
+/// How the sets stand that were watched.
+#[derive(Clone, Debug, Serialize)]
+pub struct Watched {
+    /// Each rack's, in the order of the event.
+    pub racks: Vec<WatchedRack>,
+}
+
+/// How one rack's set stands: a part of what `docker-tls inspect --json` says.
+#[derive(Clone, Debug, Serialize)]
+pub struct WatchedRack {
+    /// The rack's name.
+    pub rack: String,
+    /// The lower-case hex of the rack's name.
+    pub id: String,
+    /// How long the set lasts.
+    pub outlook: Outlook,
+    /// What is kept although it should not stay so, each in words.
+    pub warnings: Vec<String>,
+    /// What the next Update would do.
+    pub next: NextUpdate,
+}
+
+/// Why an event is no watch, or not every set could be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The event is not as it should be.
+    #[error(
+        "the event's Watch {found}; expected {{\"Rack\": …}} with the properties of the rack's resource, or {{\"Racks\": [{{\"Rack\": …}}, …]}}"
+    )]
+    NotAsExpected {
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// Some sets could not be watched; the lines of the others are logged.
+    #[error("{} of {of} sets could not be watched: {}", .failed.len(), list(.failed))]
+    Incomplete {
+        /// Which, and why not.
+        failed: Vec<(String, NotWatched)>,
+        /// How many were asked for.
+        of: usize,
+    },
+}
+
+/// Why a set could not be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum NotWatched {
+    /// The event has properties that no resource has.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// The store did not tell what it holds.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn list(failed: &[(String, NotWatched)]) -> String {
+    let named = failed.iter().take(MAX_NAMED);
+    let mut texts: Vec<String> = named.map(|(rack, why)| format!("{rack}: {why}")).collect();
+    if failed.len() > MAX_NAMED {
+        texts.push("…".to_owned());
+    }
+    texts.join("; ")
+}
+
+impl Watch {
+    /// Reads an event; `None` for one that is none of a schedule's.
+    pub fn parse(event: &Value) -> Option<Result<Self, WatchError>> {
+        // Whoever waits for an answer gets one.
+        let watch = event
+            .get("Watch")
+            .filter(|_| event.get("ResponseURL").is_none())?;
+        Some(Self::read(watch).map_err(|found| WatchError::NotAsExpected { found }))
+    }
+
+    fn read(watch: &Value) -> Result<Self, &'static str> {
+        let properties = watch.as_object().ok_or("is no object")?;
+        let Some(racks) = properties.get("Racks") else {
+            return Ok(Self {
+                racks: vec![watch.clone()],
+            });
+        };
+        if properties.len() > 1 {
+            return Err("has Racks and something else");
+        }
+        match racks.as_array() {
+            None => Err("has Racks that are no list"),
+            Some(racks) if racks.is_empty() => Err("has an empty list of Racks"),
+            Some(racks) => Ok(Self {
+                racks: racks.clone(),
+            }),
+        }
+    }
+
+    /// Looks at each set; `log` takes the inspection of each as it comes, with its time.
+    pub async fn run<S: ParameterStore, M: Machine>(
+        &self,
+        store: &S,
+        machine: &M,
+        mut log: impl FnMut(&Inspection, OffsetDateTime),
+    ) -> Result<Watched, WatchError> {
+        let (mut racks, mut failed) = (Vec::new(), Vec::new());
+        for (number, properties) in self.racks.iter().enumerate() {
+            if number > 0 {
+                machine.pause(PACE).await;
+            }
+            let now = machine.now();
+            match inspect(properties, store, machine, now).await {
+                Ok(inspection) => {
+                    log(&inspection, now);
+                    racks.push(WatchedRack::of(inspection));
+                }
+                Err(error) => failed.push((name_of(properties, number), error)),
+            }
+        }
+        if failed.is_empty() {
+            Ok(Watched { racks })
+        } else {
+            let of = self.racks.len();
+            Err(WatchError::Incomplete { failed, of })
+        }
+    }
+}
+
+async fn inspect<S: ParameterStore, M: Machine>(
+    properties: &Value,
+    store: &S,
+    machine: &M,
+    now: OffsetDateTime,
+) -> Result<Inspection, NotWatched> {
+    let rack = properties::rack(properties)?;
+    if let Some(unknown) = properties::unknown_property(properties) {
+        return Err(unknown.into());
+    }
+    let properties = GeneratorProperties::parse(rack.clone(), properties)?;
+    let stored = patience::read(store, machine, &rack, Part::ALL).await?;
+    // The template has these properties already: neither token nor word is news.
+    let spec = Spec::hypothetical(properties).next();
+    Ok(Inspection::of(&spec, &stored, now))
+}
+
+/// What an error calls a rack.
+fn name_of(properties: &Value, number: usize) -> String {
+    let rack = properties::rack(properties);
+    rack.map_or_else(
+        |_| format!("rack {}", number + 1),
+        |rack| rack.name().to_owned(),
+    )
+}
+
+impl WatchedRack {
+    fn of(inspection: Inspection) -> Self {
+        Self {
+            rack: inspection.rack,
+            id: inspection.id,
+            outlook: inspection.outlook,
+            warnings: inspection.warnings,
+            next: inspection.next,
+        }
+    }
+}
