@@ -9,27 +9,13 @@ use docker_tls_testing::engine::sam;
 use serde_json::{Value, json};
 
 const SCRIPT: &str = include_str!("../src/fleet/converge.sh");
-const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
-/// Prints a template as JSON, with CloudFormation's functions by their long names.
-const READ: &str = "
-import json, sys
-from samcli.yamlhelper import yaml_parse
-print(json.dumps(yaml_parse(open(sys.argv[1]).read())))
-";
 
 const RACK: &str = "rack-1";
 const ID: &str = "7261636b2d31";
 const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/given";
 
-static RESOURCES: LazyLock<Value> = LazyLock::new(|| {
-    let mut python = sam::command("python");
-    let output = python.args(["-c", READ, TEMPLATE]).output();
-    let output = output.expect("`make tools` has installed it");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let template: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
-    template["Resources"].clone()
-});
+static TEMPLATE: LazyLock<Value> = LazyLock::new(sam::template);
+static RESOURCES: LazyLock<Value> = LazyLock::new(|| TEMPLATE["Resources"].clone());
 
 fn document() -> &'static Value {
     &RESOURCES["ConvergeDocument"]["Properties"]["Content"]
@@ -38,8 +24,12 @@ fn document() -> &'static Value {
 #[test]
 fn the_documents_script_is_the_file() {
     let commands = &document()["mainSteps"][0]["inputs"]["runCommand"];
+    assert_eq!(
+        *commands,
+        json!([{ "Fn::FindInMap": ["Converge", "Script", "Text"] }])
+    );
     assert!(
-        *commands == json!([SCRIPT]),
+        TEMPLATE["Mappings"]["Converge"]["Script"]["Text"] == SCRIPT,
         "template.yaml has another script than src/fleet/converge.sh: `make document` puts it there"
     );
 }

@@ -124,6 +124,17 @@ class Control:
 
         return {"is_at_rest": self._record.wait(is_at_rest), "record": self._record.since(mark)}
 
+    def run_schedule(self, name):
+        """Has a schedule's time come; what its target was sent, and what came of that."""
+        mark = self.mark()
+
+        def watched():
+            return [entry for entry in self._record.since(mark) if entry["kind"] == "watched"]
+
+        seams.make_due(name)
+        self._record.wait(watched)
+        return watched()
+
     def begin_outage(self, name, action=None, times=None, is_refusal=False):
         """From now on, calls fail that are about such a name."""
         self._outages.begin(name, action, times, is_refusal)

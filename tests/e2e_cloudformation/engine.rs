@@ -24,7 +24,7 @@ pub const CODE_BUCKET: &str = "code";
 pub const CODE_KEY: &str = "bootstrap.zip";
 
 /// The names under which AWS is called here. A certificate's wildcard covers no dot.
-const HOSTS: [&str; 11] = [
+const HOSTS: [&str; 12] = [
     "cloudformation-custom-resource-response-useast1.s3.amazonaws.com",
     "cloudformation-custom-resource-response-useast2.s3.amazonaws.com",
     "cloudformation.us-east-1.amazonaws.com",
@@ -32,6 +32,7 @@ const HOSTS: [&str; 11] = [
     "iam.amazonaws.com",
     "lambda.us-east-1.amazonaws.com",
     "localhost",
+    "monitoring.us-east-1.amazonaws.com",
     "s3.amazonaws.com",
     "s3.us-east-1.amazonaws.com",
     "ssm.us-east-1.amazonaws.com",

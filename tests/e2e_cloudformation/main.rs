@@ -25,6 +25,7 @@ mod story;
 mod template;
 mod urls;
 mod walk;
+mod watch;
 
 use docker_tls_testing::engine::{isolation, process, sam};
 use docker_tls_testing::lambda::{certificates, clock, http, published, rack, ssm};

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import cloudformation, lambda_svc, s3, ssm
+from ministack.services import cloudformation, lambda_svc, s3, scheduler, ssm
 from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
 REGION = os.environ["MINISTACK_REGION"]
@@ -301,12 +301,14 @@ def authorize_each_name():
 
 def retry_invocations(record):
     """Lambda invokes a function again, twice, when an asynchronous invocation ended in an error: after one and after
-    two minutes, which are left out here."""
+    two minutes, which are left out here. What a schedule sends is recorded, with what the function logged."""
     execute = lambda_svc._execute_function_with_config_scope
 
     def retried(function, event):
         if "ResponseURL" not in event:
-            return execute(function, event)
+            result = execute(function, event)
+            record.add("watched", event=event, log=result.get("log", ""), body=result.get("body"))
+            return result
         for _ in range(ATTEMPTS):
             result = execute(function, event)
             if not result.get("error"):
@@ -315,6 +317,14 @@ def retry_invocations(record):
         return result
 
     lambda_svc._execute_function_with_config_scope = retried
+
+
+def make_due(schedule):
+    """Has a schedule's time come, and its target be sent what the schedule says."""
+    for key in scheduler._schedules._data:
+        if key[-1].endswith(f"/{schedule}"):
+            scheduler._schedule_last_fired[key] = 0
+    scheduler._tick_schedules()
 
 
 def know_documents_and_associations():

@@ -70,6 +70,7 @@ impl Template {
             "  NAME:\n",
             "!GetAtt NAME.",
             "!Ref NAME]",
+            "!Ref NAME}",
             "${NAME.",
             "DependsOn: NAME\n",
         ];
@@ -93,6 +94,7 @@ impl Template {
             "  DockerTLSCertFunction:\n",
             "  DockerTLSCertGenerate:\n",
         );
+        let text = without(&text, "  ResponsesNotDelivered:\n", "Outputs:\n");
         let text = without(&text, "  ServiceToken:\n", "  CACertSSMKey:\n");
         let token = format!("!ImportValue {function}-ServiceToken");
         Self(text.replace("!GetAtt DockerTLSCertFunction.Arn", &token))
