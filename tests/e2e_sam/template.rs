@@ -72,13 +72,21 @@ fn the_transformed_template_is_clean_and_has_what_the_function_needs() {
     assert_eq!(
         types,
         [
+            "AWS::CloudWatch::Alarm",
+            "AWS::CloudWatch::Alarm",
+            "AWS::CloudWatch::Alarm",
+            "AWS::CloudWatch::Alarm",
+            "AWS::CloudWatch::Alarm",
+            "AWS::CloudWatch::Alarm",
             "AWS::IAM::ManagedPolicy",
             "AWS::IAM::ManagedPolicy",
+            "AWS::IAM::Role",
             "AWS::IAM::Role",
             "AWS::Lambda::Function",
             "AWS::Logs::LogGroup",
             "AWS::SSM::Association",
             "AWS::SSM::Document",
+            "AWS::Scheduler::Schedule",
             "Custom::DockerTLSCertGenerate",
             "Custom::DockerTLSCertGetter",
         ]
