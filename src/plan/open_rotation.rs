@@ -15,7 +15,7 @@ use crate::plan::taking_back::TakingBack;
 pub struct OpenRotation {
     /// The previous CA.
     pub previous: Fingerprint,
-    /// When the previous CA ends, and with it the rotation.
+    /// When the previous CA ends.
     pub not_after: OffsetDateTime,
     /// The current CA.
     pub current: Fingerprint,
@@ -64,6 +64,16 @@ impl OpenRotation {
         })
     }
 
+    /// When it ends: those of different generations refuse each other from then on.
+    pub fn ends(&self) -> OffsetDateTime {
+        match self.step {
+            RotationStep::Introduced { leaf_not_after, .. } => leaf_not_after.min(self.not_after),
+            RotationStep::Anchored | RotationStep::Moved | RotationStep::BrokenOff => {
+                self.not_after
+            }
+        }
+    }
+
     fn step(assessment: &Assessment) -> Option<RotationStep> {
         if assessment.moved_from().is_some() && assessment.previous_ca() == assessment.moved_from()
         {
@@ -100,21 +110,17 @@ impl OpenRotation {
 /// As the end of a sentence.
 impl fmt::Display for OpenRotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (previous, end) = (self.previous, self.not_after.date());
+        let (previous, end) = (self.previous, self.ends().date());
         match &self.step {
             RotationStep::Anchored => write!(
                 f,
                 "a rotation is open until {end}, when the previous CA {previous} ends: replace everything that was \
                  made before"
             )?,
-            RotationStep::Introduced {
-                obstacle,
-                leaf_not_after,
-            } => write!(
+            RotationStep::Introduced { obstacle, .. } => write!(
                 f,
-                "a rotation is open until {}: the new CA is trusted and has issued nothing yet, for the previous CA \
-                 {previous} cannot vouch for it, because {obstacle}; replace everything that was made before",
-                leaf_not_after.min(&self.not_after).date()
+                "a rotation is open until {end}: the new CA is trusted and has issued nothing yet, for the previous CA \
+                 {previous} cannot vouch for it, because {obstacle}; replace everything that was made before"
             )?,
             RotationStep::Moved => write!(
                 f,

@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::pki::certificate::Certificate;
 use crate::plan::assessment::Assessment;
-use crate::plan::open_rotation::OpenRotation;
+use crate::plan::open_rotation::{OpenRotation, RotationStep};
 use crate::plan::spec::Spec;
 use crate::set::flaw::Flaw;
 
@@ -19,10 +19,10 @@ pub struct Outlook {
     pub ca_days_left: Option<i64>,
     /// The same of the end-entity certificate.
     pub cert_days_left: Option<i64>,
-    /// The same of the previous CA, with which an open rotation ends; none while no rotation is open.
+    /// The same of the previous CA; none while no rotation is open.
     pub previous_ca_days_left: Option<i64>,
-    /// Whether the current CA or the certificate is within the renewal window: the next update renews it, and none has
-    /// come.
+    /// Whether the current CA or the certificate is within the renewal window, so that an update renews it. A certificate
+    /// of a CA that cannot vouch for the next one waits for the operator's word instead.
     pub is_renewal_due: bool,
     /// Whether a rotation is open that ends within twice the renewal window.
     pub rotation_ends_soon: bool,
@@ -37,9 +37,14 @@ impl Outlook {
         let ca = assessment.current_ca_certificate();
         let ca = ca.map(|ca| ca.not_after());
         let cert = found.leaf().map(Certificate::not_after);
-        let rotation = OpenRotation::of(assessment).map(|rotation| rotation.not_after);
+        let rotation = OpenRotation::of(assessment);
+        let previous_ca = rotation.as_ref().map(|rotation| rotation.not_after);
+        // It is the operator's word that renews it then, and no update.
+        let cert_waits = rotation
+            .as_ref()
+            .is_some_and(|rotation| matches!(rotation.step, RotationStep::Introduced { .. }));
+        let renewed = [ca, cert.filter(|_| !cert_waits)];
         let left = |end: Option<OffsetDateTime>| end.map(|end| days_until(end, now));
-        let windows = spec.properties.renew_before * WINDOWS_OF_A_ROTATION;
         let is_state_of_use = !matches!(&found.state, Err(flaw) if *flaw != Flaw::Missing);
         let is_readable = found.ca_cert.is_ok()
             && found.ca_key.is_ok()
@@ -50,12 +55,14 @@ impl Outlook {
         Self {
             ca_days_left: left(ca),
             cert_days_left: left(cert),
-            previous_ca_days_left: left(rotation),
-            is_renewal_due: [ca, cert]
+            previous_ca_days_left: left(previous_ca),
+            is_renewal_due: renewed
                 .into_iter()
                 .flatten()
                 .any(|end| spec.ends_soon(end, now)),
-            rotation_ends_soon: rotation.is_some_and(|end| end < now + windows),
+            rotation_ends_soon: rotation.is_some_and(|rotation| {
+                spec.ends_within(WINDOWS_OF_A_ROTATION, rotation.ends(), now)
+            }),
             is_unreadable: !is_readable,
         }
     }

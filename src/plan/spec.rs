@@ -73,7 +73,17 @@ impl Spec {
 
     /// Whether an end is within the renewal window, or past.
     pub(crate) fn ends_soon(&self, not_after: OffsetDateTime, now: OffsetDateTime) -> bool {
-        not_after < now + self.properties.renew_before
+        self.ends_within(1, not_after, now)
+    }
+
+    /// Whether an end is within so many renewal windows, or past.
+    pub(crate) fn ends_within(
+        &self,
+        windows: i32,
+        not_after: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> bool {
+        not_after < now + self.properties.renew_before * windows
     }
 
     /// The names of a new end-entity certificate: those that are given, else those of the stored one, else this host's.

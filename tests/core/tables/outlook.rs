@@ -64,11 +64,11 @@ fn a_renewal_is_due_from_the_second_in_which_an_update_would_renew() {
             (outlook.cert_days_left, outlook.is_renewal_due)
         });
         // The planner and the alarm speak of the same second.
-        for now in [
+        for moment in [
             end - Duration::days(RENEW_BEFORE_DAYS),
             end - Duration::days(RENEW_BEFORE_DAYS) + SECOND,
         ] {
-            let inspection = look(template, &stored, now);
+            let inspection = look(template, &stored, moment);
             assert_eq!(inspection.outlook.is_renewal_due, inspection.next.is_due);
         }
         // An update takes the condition back.
@@ -103,6 +103,24 @@ fn an_open_rotation_ends_soon_from_twice_the_renewal_window_before_the_previous_
         (outlook.previous_ca_days_left, outlook.rotation_ends_soon),
         (None, false)
     );
+}
+
+#[test]
+fn a_rotation_from_a_ca_that_cannot_vouch_ends_with_the_certificate_which_no_update_renews() {
+    let template = make_template(3000, 1000);
+    let mut stored = make_own_with(&template);
+    stored.remove(&Part::CaKey);
+    effect(&make_update(&template), &mut stored, NOW);
+    let end = leaf(&stored).not_after();
+    check_window(
+        (&template, &stored),
+        end,
+        2 * RENEW_BEFORE_DAYS,
+        |outlook| (outlook.cert_days_left, outlook.rotation_ends_soon),
+    );
+    let inspection = look(&template, &stored, end - DAY);
+    assert!(!inspection.next.is_due, "{}", inspection.next.summary);
+    assert!(!inspection.outlook.is_renewal_due);
 }
 
 #[test]
