@@ -27,6 +27,17 @@ impl Desk {
         desk
     }
 
+    /// The same with a rotation open; with it, the previous CA and the current one.
+    #[track_caller]
+    fn with_open_rotation() -> (Self, [String; 2]) {
+        let desk = Self::with_set();
+        desk.check_invoke("update-rotate.json", 0);
+        let inspection = desk.check_json(&["inspect", "--json"], 0);
+        let authority = |field: &str| inspection[field].as_str().map(str::to_owned);
+        let authorities = ["previous_ca", "current_ca"].map(authority);
+        (desk, authorities.map(|ca| ca.expect("a rotation is open")))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -240,12 +251,8 @@ fn inspect_gives_the_word_that_takes_an_open_rotation_back_and_invoke_obeys_it()
 
 #[test]
 fn half_a_word_is_obeyed_and_warned_of_with_the_whole_one() {
-    let desk = Desk::with_set();
+    let (desk, [previous, current]) = Desk::with_open_rotation();
     let rotate = event_path("update-rotate.json");
-    desk.check(&["invoke", &rotate], 0);
-    let inspection = desk.check_json(&["inspect", "--json"], 0);
-    let [previous, current] = ["previous_ca", "current_ca"]
-        .map(|field| inspection[field].as_str().expect("a rotation is open"));
     let set = format!("RetiredCA={previous}");
     let (out, _) = desk.check(&["invoke", &rotate, "--set", &set], 0);
     assert!(out.contains("closed the rotation"), "{out}");
@@ -255,12 +262,7 @@ fn half_a_word_is_obeyed_and_warned_of_with_the_whole_one() {
 
 #[test]
 fn a_word_that_may_be_an_old_one_does_nothing_and_is_warned_of() {
-    let desk = Desk::with_set();
-    let rotate = event_path("update-rotate.json");
-    desk.check(&["invoke", &rotate], 0);
-    let inspection = desk.check_json(&["inspect", "--json"], 0);
-    let [previous, current] = ["previous_ca", "current_ca"]
-        .map(|field| inspection[field].as_str().expect("a rotation is open"));
+    let (desk, [previous, current]) = Desk::with_open_rotation();
     // Without a state nothing tells which words are old.
     let state = desk.path(".docker-tls/7261636b2d31-docker-tls-state.json");
     fs::remove_file(state).expect("the state");
