@@ -18,6 +18,7 @@ use crate::plan::publication::{Publication, PublicationError, publication};
 use crate::plan::refusal::Refusal;
 use crate::plan::removal::{Departure, Removal, removal};
 use crate::plan::spec::Spec;
+use crate::plan::standing::Standing;
 use crate::plan::warning::{self, Warning};
 use crate::plan::write::Write;
 use crate::set::decoded::Found;
@@ -38,6 +39,8 @@ pub struct Reconciled {
     pub data: GeneratorData,
     /// What is not as it should be, and what a person has to see to.
     pub warnings: Vec<Warning>,
+    /// How the set stands now.
+    pub standing: Standing,
 }
 
 /// Why a set was not kept or removed.
@@ -138,7 +141,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             let now = self.machine.now();
             let plan = planner::plan(spec, &assessment, now);
             if plan.as_ref().is_ok_and(Plan::is_keep) {
-                return Ok(self.reconciled(plan?, &stored, &assessment));
+                return Ok(self.reconciled(spec, plan?, &stored, &assessment));
             }
             if self.claimant.is_shut_out(&stored) {
                 // What was read may be half of what somebody is writing: no reason to refuse, or to issue anything.
@@ -155,7 +158,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
             let published = self.publish(spec, stored, &publication, &lease).await;
             self.leave(lease, published.as_ref().err()).await;
             if let Some(stored) = published? {
-                let mut reconciled = self.reconciled(plan, &stored, &publication.result);
+                let mut reconciled = self.reconciled(spec, plan, &stored, &publication.result);
                 // What is stored now does not tell any more.
                 let exposed = warning::exposed_keys(self.rack, &assessment);
                 reconciled.warnings.extend(exposed);
@@ -302,14 +305,23 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
         Ok(stored.is_some_and(|stored| stored.value == write.value))
     }
 
-    fn reconciled(&self, plan: Plan, stored: &StoredSet, assessment: &Assessment) -> Reconciled {
-        let mut warnings = warning::warnings(self.rack, stored, assessment, self.machine.now());
-        warnings.extend(plan.warning.clone());
+    fn reconciled(
+        &self,
+        spec: &Spec,
+        plan: Plan,
+        stored: &StoredSet,
+        assessment: &Assessment,
+    ) -> Reconciled {
+        let standing = Standing::of(&spec.next(), stored, assessment, self.machine.now());
+        let mut warnings = standing.warnings.clone();
+        let of_the_word = plan.warning.clone();
+        warnings.extend(of_the_word.filter(|warning| !standing.warnings.contains(warning)));
         Reconciled {
             plan,
             rotation: OpenRotation::of(assessment),
             data: data(self.rack, assessment),
             warnings,
+            standing,
         }
     }
 }

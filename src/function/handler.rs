@@ -10,6 +10,7 @@ use crate::function::getter::{self, GetterError};
 use crate::machine::Machine;
 use crate::plan::removal::{Departure, Removal};
 use crate::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
+use crate::plan::standing::Standing;
 use crate::plan::warning::Warning;
 use crate::set::rack::Rack;
 use crate::set::state::{EventSeconds, Owner};
@@ -34,6 +35,8 @@ pub struct Report {
     pub cuts_off: bool,
     /// What a person has to see to.
     pub warnings: Vec<Warning>,
+    /// How the set stands that is kept.
+    pub standing: Option<Standing>,
 }
 
 /// How far an event's handling has come; it survives a handling that is broken off by a panic or the deadline.
@@ -207,6 +210,7 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
             },
             cuts_off: reconciled.plan.cuts_off(),
             warnings: reconciled.warnings,
+            standing: Some(reconciled.standing),
         };
         let data = Data::Generator(reconciled.data);
         Ok((Response::success(event, id, Some(data)), report))

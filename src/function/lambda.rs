@@ -17,10 +17,12 @@ use crate::cloudformation::response::Response;
 use crate::cloudformation::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
 use crate::function::delivery::{Courier, DeliveryError};
 use crate::function::handler::{self, Outcome, Progress, Report};
+use crate::function::logging;
+use crate::function::metrics::metrics;
 use crate::function::watch::{Watch, WatchError, Watched};
-use crate::function::{logging, metrics};
 use crate::machine::http::{ClientError, Tls};
 use crate::machine::real::{self, RealMachine};
+use crate::plan::standing::Standing;
 use crate::store::ssm::Ssm;
 
 /// The most time that is kept back from the handling of an event, to deliver its response.
@@ -55,9 +57,6 @@ pub enum InvocationError {
     /// Not every set could be watched.
     #[error(transparent)]
     NotWatched(#[from] WatchError),
-    /// Time ran out before every set was watched.
-    #[error("time ran out before every set was watched; watch fewer with one event")]
-    WatchTooLong,
 }
 
 impl From<InvocationError> for Diagnostic {
@@ -67,7 +66,7 @@ impl From<InvocationError> for Diagnostic {
             InvocationError::ResponseUrlRefused(_) => "ResponseUrlRefused",
             InvocationError::Delivery(_) => "NotDelivered",
             InvocationError::NotAnswered(_) => "NotAnswered",
-            InvocationError::NotWatched(_) | InvocationError::WatchTooLong => "NotWatched",
+            InvocationError::NotWatched(_) => "NotWatched",
         };
         Self {
             error_type: error_type.to_owned(),
@@ -90,7 +89,6 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 
 /// What one process of the function keeps between events.
 struct Function {
-    name: String,
     region: String,
     allowed_hosts: Vec<String>,
     courier: Courier,
@@ -103,7 +101,6 @@ impl Function {
         let text = |name| env::var(name).unwrap_or_default();
         let tls = Tls::new()?;
         Ok(Self {
-            name: text("AWS_LAMBDA_FUNCTION_NAME"),
             region: text("AWS_REGION"),
             allowed_hosts: ResponsePolicy::parse_allowed_hosts(&text("RESPONSE_URL_ALLOWED_HOSTS")),
             courier: Courier::new(&tls)?,
@@ -120,7 +117,7 @@ impl Function {
                 let watched = self.watch(watch, &deadlines).await;
                 let watched = watched
                     .inspect_err(|error| tracing::error!(%error, "not every set was watched"));
-                watched.map(Some)
+                Ok(Some(watched?))
             }
             None => self
                 .serve_cloudformation(payload, &context, &deadlines)
@@ -133,15 +130,13 @@ impl Function {
         &self,
         watch: Result<Watch, WatchError>,
         deadlines: &Deadlines,
-    ) -> Result<Watched, InvocationError> {
+    ) -> Result<Watched, WatchError> {
         let machine = RealMachine::new(real::system_time(), deadlines.handling);
         let watch = watch?;
+        let log = |standing: &Standing| logging::emit(metrics(standing));
         let watching: Pin<Box<dyn Future<Output = Result<Watched, WatchError>> + '_>> =
-            Box::pin(watch.run(&self.ssm, &machine, |inspection, now| {
-                logging::emit(&metrics::of_set(inspection, now));
-            }));
-        let watched = timeout_at(deadlines.handling, watching).await;
-        Ok(watched.map_err(|_elapsed| InvocationError::WatchTooLong)??)
+            Box::pin(watch.run(&self.ssm, &machine, log));
+        watching.await
     }
 
     async fn serve_cloudformation(
@@ -174,11 +169,7 @@ impl Function {
         self.courier
             .deliver(&url, &response.body(), deadlines.delivery, real::jitter)
             .await
-            .inspect_err(|error| {
-                tracing::error!(%error, "the response was not delivered");
-                let now = real::system_time();
-                logging::emit(&metrics::of_undelivered_response(&self.name, now));
-            })?;
+            .inspect_err(|error| tracing::error!(%error, "the response was not delivered"))?;
         Ok(())
     }
 
@@ -284,6 +275,9 @@ fn account(function_arn: &str) -> String {
 }
 
 fn log(event: &Event, response: &Response, report: &Report) {
+    if let Some(standing) = &report.standing {
+        logging::emit(metrics(standing));
+    }
     let request_type = &event.request_type_text;
     let logical_id = &event.logical_resource_id;
     let physical_id = response.physical_resource_id();

@@ -6,6 +6,7 @@
 use std::env;
 use std::io::{self, Write as _};
 
+use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -20,16 +21,18 @@ use crate::machine::real;
 /// The targets of this crate's own log lines.
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
+/// The variable that names the level which Lambda's own filter lets through, where the format is JSON.
+const LEVEL_OF_LAMBDA: &str = "AWS_LAMBDA_LOG_LEVEL";
+
 /// Starts logging to standard output, as `RUST_LOG` or `AWS_LAMBDA_LOG_LEVEL`, and `AWS_LAMBDA_LOG_FORMAT`, say.
 pub fn init() {
-    let level = ["RUST_LOG", "AWS_LAMBDA_LOG_LEVEL"].map(|name| env::var(name).unwrap_or_default());
+    let level = ["RUST_LOG", LEVEL_OF_LAMBDA].map(variable);
     let level = level.into_iter().find(|level| !level.is_empty());
     let level = level.unwrap_or_default();
     let filter = filter(&level);
-    let format = env::var("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
     // CloudWatch has no colours, and its own time stamps for lines of text.
     let layer = fmt::layer().with_ansi(false);
-    let layer = if format.eq_ignore_ascii_case("json") {
+    let layer = if is_json() {
         let layer = layer.json().flatten_event(true).with_timer(SystemTimer);
         layer.with_filter(filter).boxed()
     } else {
@@ -39,20 +42,41 @@ pub fn init() {
     let _ = Registry::default().with(layer).try_init();
 }
 
-/// Writes a line to standard output as it is, whatever is let through: CloudWatch takes metrics from it.
-pub fn emit(line: &str) {
+/// Writes a line in JSON to standard output, whatever level is let through: alarms go by it.
+pub fn emit(mut line: Map<String, Value>) {
+    if is_json() {
+        // Without both, Lambda takes a line for one of level INFO. Its filter lets pass what has its own level.
+        let level = Some(variable(LEVEL_OF_LAMBDA)).filter(|level| !level.is_empty());
+        let level = level.unwrap_or_else(|| "INFO".to_owned());
+        line.insert("timestamp".to_owned(), now().into());
+        line.insert("level".to_owned(), level.into());
+    }
     // A log that cannot be written is no reason to fail.
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    let _ = writeln!(io::stdout().lock(), "{}", Value::Object(line));
 }
 
-/// The time of a line in JSON: RFC 3339 in UTC, with milliseconds. Lambda takes a line without it for one of level INFO,
-/// whatever level it gives, so a filter for warnings would drop them.
+fn is_json() -> bool {
+    variable("AWS_LAMBDA_LOG_FORMAT").eq_ignore_ascii_case("json")
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}
+
+/// The time, RFC 3339 in UTC, with milliseconds.
+fn now() -> String {
+    let now = real::system_time().truncate_to_millisecond();
+    now.format(&Rfc3339)
+        .expect("a year of the system's clock can be written")
+}
+
+/// The time of a line in JSON. Lambda takes a line without it for one of level INFO, whatever level it gives, so a
+/// filter for warnings would drop them.
 struct SystemTimer;
 
 impl FormatTime for SystemTimer {
     fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
-        let now = real::system_time().truncate_to_millisecond();
-        line.write_str(&now.format(&Rfc3339).map_err(|_| std::fmt::Error)?)
+        line.write_str(&now())
     }
 }
 

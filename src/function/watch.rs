@@ -5,17 +5,21 @@
 //! { "Watch": { "Racks": [{ "Rack": "rack-1" }, { "Rack": "rack-2" }] } }
 //! ```
 
+use std::collections::{BTreeMap, VecDeque};
+
 use serde::Serialize;
 use serde_json::Value;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use crate::cloudformation::properties::{self, PropertyError};
 use crate::machine::Machine;
-use crate::plan::inspection::{Inspection, NextUpdate};
-use crate::plan::outlook::Outlook;
+use crate::plan::assessment::Assessment;
 use crate::plan::spec::{GeneratorProperties, Spec};
+use crate::plan::standing::Standing;
+use crate::set::decoded::Found;
 use crate::set::rack::Part;
-use crate::store::{ParameterStore, StoreError, patience};
+use crate::store::patience::{self, Waits};
+use crate::store::{ParameterStore, Selector, StoreError};
 
 /// How long after one rack's set the next one is read: half of the reads that SSM allows an account by default stay with
 /// others.
@@ -34,22 +38,7 @@ pub struct Watch {
 #[derive(Clone, Debug, Serialize)]
 pub struct Watched {
     /// Each rack's, in the order of the event.
-    pub racks: Vec<WatchedRack>,
-}
-
-/// How one rack's set stands: a part of what `docker-tls inspect --json` says.
-#[derive(Clone, Debug, Serialize)]
-pub struct WatchedRack {
-    /// The rack's name.
-    pub rack: String,
-    /// The lower-case hex of the rack's name.
-    pub id: String,
-    /// How long the set lasts.
-    pub outlook: Outlook,
-    /// What is kept although it should not stay so, each in words.
-    pub warnings: Vec<String>,
-    /// What the next Update would do.
-    pub next: NextUpdate,
+    pub racks: Vec<Standing>,
 }
 
 /// Why an event is no watch, or not every set could be watched.
@@ -82,6 +71,9 @@ pub enum NotWatched {
     /// The store did not tell what it holds.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Time ran out.
+    #[error("time ran out before it was read; watch fewer racks with one event")]
+    OutOfTime,
 }
 
 fn list(failed: &[(String, NotWatched)]) -> String {
@@ -122,25 +114,50 @@ impl Watch {
         }
     }
 
-    /// Looks at each set; `log` takes the inspection of each as it comes, with its time.
+    /// Looks at each set; `log` takes how it stands as it comes.
+    ///
+    /// While SSM has too many calls, who was refused goes behind the others, so that nobody uses up all the time.
     pub async fn run<S: ParameterStore, M: Machine>(
         &self,
         store: &S,
         machine: &M,
-        mut log: impl FnMut(&Inspection, OffsetDateTime),
+        mut log: impl FnMut(&Standing),
     ) -> Result<Watched, WatchError> {
-        let (mut racks, mut failed) = (Vec::new(), Vec::new());
-        for (number, properties) in self.racks.iter().enumerate() {
-            if number > 0 {
+        let waits = Waits::new(machine, patience::READS);
+        let mut results = BTreeMap::new();
+        let mut queue: VecDeque<(usize, &Value)> = self.racks.iter().enumerate().collect();
+        let mut is_first = true;
+        while let Some((number, properties)) = queue.pop_front() {
+            if !is_first {
                 machine.pause(PACE).await;
             }
-            let now = machine.now();
-            match inspect(properties, store, machine, now).await {
-                Ok(inspection) => {
-                    log(&inspection, now);
-                    racks.push(WatchedRack::of(inspection));
+            is_first = false;
+            let mut looked = if machine.time_left().is_positive() {
+                look(properties, store, machine).await
+            } else {
+                Err(NotWatched::OutOfTime)
+            };
+            if let Err(NotWatched::Store(refusal @ StoreError::Throttled { .. })) = looked {
+                match waits.wait_out(refusal).await {
+                    Ok(()) => {
+                        queue.push_back((number, properties));
+                        continue;
+                    }
+                    Err(refusal) => looked = Err(refusal.into()),
                 }
-                Err(error) => failed.push((name_of(properties, number), error)),
+            } else {
+                waits.reset();
+            }
+            if let Ok(standing) = &looked {
+                log(standing);
+            }
+            results.insert(number, looked);
+        }
+        let (mut racks, mut failed) = (Vec::new(), Vec::new());
+        for (number, looked) in results {
+            match looked {
+                Ok(standing) => racks.push(standing),
+                Err(error) => failed.push((name_of(&self.racks[number], number), error)),
             }
         }
         if failed.is_empty() {
@@ -152,21 +169,21 @@ impl Watch {
     }
 }
 
-async fn inspect<S: ParameterStore, M: Machine>(
+async fn look<S: ParameterStore, M: Machine>(
     properties: &Value,
     store: &S,
     machine: &M,
-    now: OffsetDateTime,
-) -> Result<Inspection, NotWatched> {
+) -> Result<Standing, NotWatched> {
     let rack = properties::rack(properties)?;
     if let Some(unknown) = properties::unknown_property(properties) {
         return Err(unknown.into());
     }
     let properties = GeneratorProperties::parse(rack.clone(), properties)?;
-    let stored = patience::read(store, machine, &rack, Part::ALL).await?;
+    let stored = store.read(&rack, &Part::ALL.map(Selector::from)).await?;
     // The template has these properties already: neither token nor word is news.
     let spec = Spec::hypothetical(properties).next();
-    Ok(Inspection::of(&spec, &stored, now))
+    let assessment = Assessment::of(Found::decode(&stored));
+    Ok(Standing::of(&spec, &stored, &assessment, machine.now()))
 }
 
 /// What an error calls a rack.
@@ -176,16 +193,4 @@ fn name_of(properties: &Value, number: usize) -> String {
         |_| format!("rack {}", number + 1),
         |rack| rack.name().to_owned(),
     )
-}
-
-impl WatchedRack {
-    fn of(inspection: Inspection) -> Self {
-        Self {
-            rack: inspection.rack,
-            id: inspection.id,
-            outlook: inspection.outlook,
-            warnings: inspection.warnings,
-            next: inspection.next,
-        }
-    }
 }

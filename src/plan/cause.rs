@@ -176,6 +176,11 @@ impl Cause {
         matches!(self, Self::Expiring { .. } | Self::NameNotCovered { .. })
     }
 
+    /// Whether it is an end that comes near, or that has passed.
+    pub(crate) const fn is_of_an_end(&self) -> bool {
+        matches!(self, Self::Expiring { .. } | Self::Expired { .. })
+    }
+
     pub(crate) const fn flawed(part: Part, flaw: Flaw) -> Self {
         Self::Flawed { part, flaw }
     }

@@ -7,14 +7,12 @@ use time::OffsetDateTime;
 
 use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::pki::timestamp::timestamp;
-use crate::plan::Plan;
 use crate::plan::assessment::Assessment;
 use crate::plan::open_rotation::OpenRotation;
-use crate::plan::outlook::{Outlook, days_until};
+use crate::plan::outlook::days_until;
 use crate::plan::planner;
-use crate::plan::refusal::Refusal;
 use crate::plan::spec::{RetirementWord, Spec};
-use crate::plan::warning::warnings;
+use crate::plan::standing::Standing;
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
 use crate::set::parameter::{ParameterType, StoredSet};
@@ -23,12 +21,9 @@ use crate::set::rack::Part;
 /// A rack's set at a moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// The rack's name.
-    pub rack: String,
-    /// The lower-case hex of the rack's name, which the parameters' names begin with.
-    pub id: String,
-    /// The time that the set is looked at, RFC 3339.
-    pub now: String,
+    /// What a watch says of it, too.
+    #[serde(flatten)]
+    pub standing: Standing,
     /// Each parameter that a set has, whether it exists or not.
     pub parameters: Vec<ParameterView>,
     /// The fingerprint of the CA that the CA key belongs to.
@@ -39,12 +34,6 @@ pub struct Inspection {
     pub rotation: Option<String>,
     /// What `RetiredCA` says to take the open rotation back, if that is possible.
     pub take_back: Option<String>,
-    /// How long it lasts.
-    pub outlook: Outlook,
-    /// What is kept although it should not stay so, each in words.
-    pub warnings: Vec<String>,
-    /// What the next Update would do.
-    pub next: NextUpdate,
 }
 
 /// One parameter.
@@ -120,19 +109,6 @@ impl Role {
     }
 }
 
-/// What the next Update would do.
-#[derive(Clone, Debug, Serialize)]
-pub struct NextUpdate {
-    /// Whether it would write anything, or fail.
-    pub is_due: bool,
-    /// Whether it would cut anything off.
-    pub cuts_off: bool,
-    /// What it would do, and why, in words.
-    pub summary: String,
-    /// What it would act on, each in words.
-    pub causes: Vec<String>,
-}
-
 impl Inspection {
     /// Looks at what is stored. `spec` is the Update that would come next.
     pub fn of(spec: &Spec, stored: &StoredSet, now: OffsetDateTime) -> Self {
@@ -159,14 +135,8 @@ impl Inspection {
             }
         });
         let rotation = OpenRotation::of(&assessment);
-        let next = planner::plan(spec, &assessment, now);
-        let warnings = warnings(rack, stored, &assessment, now);
-        let of_the_word = next.iter().filter_map(|plan| plan.warning.clone());
-        let warnings = warnings.into_iter().chain(of_the_word);
         Self {
-            rack: rack.name().to_owned(),
-            id: rack.hex().to_owned(),
-            now: timestamp(now),
+            standing: Standing::of(spec, stored, &assessment, now),
             parameters: parameters.to_vec(),
             current_ca: viewer.current.clone(),
             previous_ca: viewer.previous.clone(),
@@ -175,28 +145,6 @@ impl Inspection {
                 .and_then(|rotation| rotation.word_back)
                 .filter(|word| can_say(spec, *word, &assessment, now))
                 .map(|word| word.to_string()),
-            outlook: Outlook::of(spec, &assessment, now),
-            warnings: warnings.map(|warning| warning.to_string()).collect(),
-            next: NextUpdate::of(&next),
-        }
-    }
-}
-
-impl NextUpdate {
-    fn of(next: &Result<Plan, Refusal>) -> Self {
-        match next {
-            Ok(plan) => Self {
-                is_due: !plan.is_keep(),
-                cuts_off: plan.cuts_off(),
-                summary: plan.to_string(),
-                causes: plan.causes.iter().map(ToString::to_string).collect(),
-            },
-            Err(refusal) => Self {
-                is_due: true,
-                cuts_off: false,
-                summary: format!("would fail: {refusal}"),
-                causes: Vec::new(),
-            },
         }
     }
 }

@@ -19,6 +19,7 @@ mod recording;
 pub mod refusal;
 pub(crate) mod removal;
 pub mod spec;
+pub mod standing;
 pub mod taking_back;
 mod trust;
 pub mod warning;

@@ -4,7 +4,9 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use crate::pki::certificate::Certificate;
+use crate::plan::Plan;
 use crate::plan::assessment::Assessment;
+use crate::plan::cause::Cause;
 use crate::plan::open_rotation::{OpenRotation, RotationStep};
 use crate::plan::spec::Spec;
 use crate::set::flaw::Flaw;
@@ -26,13 +28,30 @@ pub struct Outlook {
     pub is_renewal_due: bool,
     /// Whether a rotation is open that ends within twice the renewal window.
     pub rotation_ends_soon: bool,
-    /// Whether something of the set cannot be read: a published parameter is missing or of no use, or the state is.
-    pub is_unreadable: bool,
+    /// In what condition it is, whatever the date.
+    pub condition: Condition,
+}
+
+/// In what condition a set is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// It is as an update leaves it.
+    Sound,
+    /// All of it can be read, and it is not as an update leaves it.
+    Damaged,
+    /// Something of it cannot be read: a published parameter is missing or of no use, or the state is of none.
+    Unreadable,
 }
 
 impl Outlook {
-    /// Looks at a set with the properties of its resource.
-    pub fn of(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Self {
+    /// Looks at a set with the properties of its resource. `next` is what an update would do, unless it were refused.
+    pub fn of(
+        spec: &Spec,
+        assessment: &Assessment,
+        next: Option<&Plan>,
+        now: OffsetDateTime,
+    ) -> Self {
         let found = &assessment.found;
         let ca = assessment.current_ca_certificate();
         let ca = ca.map(|ca| ca.not_after());
@@ -52,6 +71,7 @@ impl Outlook {
             && found.key.is_ok()
             && ca.is_some()
             && is_state_of_use;
+        let causes = next.map_or(&[][..], |plan| &plan.causes);
         Self {
             ca_days_left: left(ca),
             cert_days_left: left(cert),
@@ -63,7 +83,13 @@ impl Outlook {
             rotation_ends_soon: rotation.is_some_and(|rotation| {
                 spec.ends_within(WINDOWS_OF_A_ROTATION, rotation.ends(), now)
             }),
-            is_unreadable: !is_readable,
+            condition: if !is_readable {
+                Condition::Unreadable
+            } else if causes.iter().all(Cause::is_of_an_end) {
+                Condition::Sound
+            } else {
+                Condition::Damaged
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use docker_tls_certgen::function::metrics;
+use docker_tls_certgen::function::metrics::metrics;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
@@ -42,18 +42,8 @@ fn lines() -> Vec<(&'static str, Value)> {
         ("a damaged set", damaged),
         ("nothing", StoredSet::new()),
     ];
-    let lines = sets.map(|(name, stored)| {
-        let line = metrics::of_set(&look(&json!({}), &stored, NOW), NOW);
-        (name, line)
-    });
-    let mut lines = lines.to_vec();
-    let undelivered = metrics::of_undelivered_response("function", NOW);
-    lines.push(("a response that was not delivered", undelivered));
-    let read = |(name, line): (_, String)| {
-        assert!(!line.contains('\n'), "{line}");
-        (name, serde_json::from_str(&line).expect("JSON"))
-    };
-    lines.into_iter().map(read).collect()
+    let lines = sets.map(|(name, stored)| (name, metrics(&look(&json!({}), &stored, NOW)).into()));
+    lines.to_vec()
 }
 
 #[test]

@@ -6,8 +6,10 @@ mod pace;
 mod template;
 
 use docker_tls_certgen::function::watch::{Watch, WatchError};
-use docker_tls_certgen::plan::inspection::Inspection;
+use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::standing::Standing;
+use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_testing::event::make_update;
 use serde_json::Value;
@@ -20,7 +22,8 @@ fn parse(event: &Value) -> Result<Watch, WatchError> {
 }
 
 /// What a watch says of a set, whose properties are these.
-fn look(properties: &Value, stored: &StoredSet, now: OffsetDateTime) -> Inspection {
+fn look(properties: &Value, stored: &StoredSet, now: OffsetDateTime) -> Standing {
     let spec = Spec::hypothetical(make_update(properties).properties);
-    Inspection::of(&spec.next(), stored, now)
+    let assessment = Assessment::of(Found::decode(stored));
+    Standing::of(&spec.next(), stored, &assessment, now)
 }

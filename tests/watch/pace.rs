@@ -7,9 +7,13 @@ use docker_tls_certgen::function::watch::Watched;
 use docker_tls_certgen::machine::Machine;
 use docker_tls_certgen::pki::authority::Mint;
 use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::plan::inspection::Inspection;
+use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::standing::Standing;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::store::{ParameterStore, Put, Selector, StoreAction, StoreError};
+use docker_tls_testing::event::make_update;
 use docker_tls_testing::mint::FreshMint;
 use docker_tls_testing::sets::{NOW, make_own};
 use serde_json::{Value, json};
@@ -27,6 +31,10 @@ struct World {
     stored: StoredSet,
     /// What the reads of some racks are answered.
     refusals: BTreeMap<&'static str, StoreError>,
+    /// How long a read takes; nothing, so that nothing but the function itself keeps it from reading too fast.
+    read_takes: Duration,
+    /// Until when every read is refused.
+    busy_until: OffsetDateTime,
     now: Cell<OffsetDateTime>,
     reads: RefCell<Vec<(OffsetDateTime, String, usize)>>,
 }
@@ -36,6 +44,8 @@ impl World {
         Self {
             stored: make_own(KeyAlgorithm::EcdsaP256),
             refusals: BTreeMap::new(),
+            read_takes: Duration::ZERO,
+            busy_until: NOW,
             now: Cell::new(NOW),
             reads: RefCell::default(),
         }
@@ -45,11 +55,18 @@ impl World {
     async fn watch(&self, watch: &Value) -> (Result<Watched, String>, Vec<String>) {
         let watch = parse(&json!({ "Watch": watch })).expect("a watch");
         let mut logged = Vec::new();
-        let log = |inspection: &docker_tls_certgen::plan::inspection::Inspection, _| {
-            logged.push(inspection.rack.clone());
-        };
+        let log = |standing: &Standing| logged.push(standing.rack.clone());
         let watched = watch.run(self, self, log).await;
         (watched.map_err(|error| error.to_string()), logged)
+    }
+}
+
+fn make_throttled() -> StoreError {
+    StoreError::Throttled {
+        action: StoreAction::Get,
+        parameter: "its parameters".to_owned(),
+        code: "ThrottlingException".to_owned(),
+        message: "Rate exceeded".to_owned(),
     }
 }
 
@@ -57,12 +74,14 @@ impl ParameterStore for World {
     async fn read(&self, rack: &Rack, selectors: &[Selector]) -> Result<StoredSet, StoreError> {
         let read = (self.now.get(), rack.name().to_owned(), selectors.len());
         self.reads.borrow_mut().push(read);
-        let Some(refusal) = self.refusals.get(rack.name()) else {
-            // At once, so that nothing but the function itself keeps it from reading too fast.
+        let now = self.now.get();
+        let busy = (now < self.busy_until).then(make_throttled);
+        let Some(refusal) = self.refusals.get(rack.name()).cloned().or(busy) else {
+            self.now.set(now + self.read_takes);
             return Ok(self.stored.clone());
         };
-        self.now.set(self.now.get() + Duration::MILLISECOND);
-        Err(refusal.clone())
+        self.now.set(now + Duration::MILLISECOND);
+        Err(refusal)
     }
 
     async fn put(&self, _: &Rack, _: &Put<'_>) -> Result<i64, StoreError> {
@@ -128,18 +147,12 @@ async fn the_sets_that_can_be_read_are_told_of_though_others_cannot() {
     let (action, parameter) = (StoreAction::Get, "its parameters".to_owned());
     let refused = StoreError::Refused {
         action,
-        parameter: parameter.clone(),
+        parameter,
         code: "AccessDeniedException".to_owned(),
         message: "no".to_owned(),
     };
-    let throttled = StoreError::Throttled {
-        action,
-        parameter,
-        code: "ThrottlingException".to_owned(),
-        message: "Rate exceeded".to_owned(),
-    };
     world.refusals.insert("refused", refused);
-    world.refusals.insert("throttled", throttled);
+    world.refusals.insert("throttled", make_throttled());
     let racks = json!([
         { "Rack": "refused" },
         { "Rack": "rack-1" },
@@ -176,13 +189,65 @@ async fn the_sets_that_can_be_read_are_told_of_though_others_cannot() {
 }
 
 #[tokio::test]
+async fn a_rack_that_is_refused_uses_up_no_others_time_and_the_first_refusal_may_pass() {
+    let mut world = World::new();
+    for rack in ["refused-1", "refused-2"] {
+        world.refusals.insert(rack, make_throttled());
+    }
+    let names = ["refused-1", "rack-1", "refused-2", "rack-2"];
+    let racks = names.map(|rack| json!({ "Rack": rack }));
+    let (watched, logged) = world.watch(&json!({ "Racks": racks })).await;
+    assert_eq!(logged, ["rack-1", "rack-2"]);
+    assert!(
+        world.reads.borrow()[..4]
+            .iter()
+            .map(|(_, rack, _)| rack)
+            .eq(&names)
+    );
+    let error = watched.expect_err("two were not read");
+    assert!(
+        error.starts_with("2 of 4 sets could not be watched: refused-1: "),
+        "{error}"
+    );
+    assert!(
+        error.contains("refused-2: GetParameters of its parameters was refused"),
+        "{error}"
+    );
+    // Whoever is refused stands behind the others again.
+    world.refusals.clear();
+    world.now.set(NOW);
+    world.busy_until = NOW + Duration::seconds(10);
+    let (watched, logged) = world.watch(&json!({ "Racks": racks })).await;
+    let watched = watched.expect("all are read once the store has room");
+    assert_eq!(logged.len(), names.len());
+    assert!(
+        watched.racks.iter().map(|set| &set.rack).eq(&names),
+        "in the order of the event"
+    );
+}
+
+#[tokio::test]
+async fn what_there_is_no_time_for_is_said_and_not_read() {
+    let mut world = World::new();
+    world.read_takes = TIME_LIMIT / 2;
+    let racks = ["rack-1", "rack-2", "rack-3"].map(|rack| json!({ "Rack": rack }));
+    let (watched, logged) = world.watch(&json!({ "Racks": racks })).await;
+    assert_eq!(logged, ["rack-1", "rack-2"]);
+    assert_eq!(world.reads.borrow().len(), 2);
+    let error = watched.expect_err("one was not read");
+    let told = "1 of 3 sets could not be watched: rack-3: time ran out before it was read; watch fewer racks";
+    assert!(error.starts_with(told), "{error}");
+}
+
+#[tokio::test]
 async fn one_rack_is_answered_with_what_inspect_says_of_it() {
     let world = World::new();
     let (watched, _) = world.watch(&json!({ "Rack": "rack-1" })).await;
     let watched = serde_json::to_value(watched.expect("it is read")).expect("JSON");
-    let inspection = crate::look(&json!({}), &world.stored, NOW);
+    let spec = Spec::hypothetical(make_update(&json!({})).properties);
+    let inspection = Inspection::of(&spec, &world.stored, NOW);
     let inspection = serde_json::to_value(inspection).expect("JSON");
-    let expected =
-        ["rack", "id", "outlook", "warnings", "next"].map(|field| (field, &inspection[field]));
+    let fields = ["rack", "id", "now", "outlook", "warnings", "next"];
+    let expected = fields.map(|field| (field, &inspection[field]));
     assert_eq!(watched, json!({ "racks": [BTreeMap::from(expected)] }));
 }

@@ -60,7 +60,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     } else {
         show(arguments, &inspection, &stored);
     }
-    Ok(if inspection.next.is_due {
+    Ok(if inspection.standing.next.is_due {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
@@ -70,18 +70,19 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
 fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
     let bold = Style::new().bold();
     let dim = Style::new().dimmed();
+    let standing = &inspection.standing;
     println!(
         "{bold}{}{bold:#}  {dim}{} in {}, {}{dim:#}",
-        inspection.rack,
-        inspection.id,
+        standing.rack,
+        standing.id,
         arguments.rack.store.name(),
-        inspection.now
+        timestamp(standing.now)
     );
     for parameter in &inspection.parameters {
         println!();
         show_parameter(parameter, stored);
     }
-    for warning in &inspection.warnings {
+    for warning in &standing.warnings {
         let style = AnsiColor::Yellow.on_default().bold();
         println!("\n{style}warning{style:#}  {warning}");
     }
@@ -96,14 +97,14 @@ fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
              is refused"
         );
     }
-    let style = if inspection.next.cuts_off {
+    let style = if standing.next.cuts_off {
         AnsiColor::Red.on_default().bold()
-    } else if inspection.next.is_due {
+    } else if standing.next.is_due {
         AnsiColor::Yellow.on_default().bold()
     } else {
         AnsiColor::Green.on_default().bold()
     };
-    println!("\n{style}next update{style:#}  {}", inspection.next.summary);
+    println!("\n{style}next update{style:#}  {}", standing.next.summary);
 }
 
 fn show_parameter(parameter: &ParameterView, stored: &StoredSet) {

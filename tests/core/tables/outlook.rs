@@ -1,8 +1,9 @@
 //! What is said before anything ends: a day before each threshold, on the day, and a day after.
 
 use docker_tls_certgen::plan::inspection::Inspection;
-use docker_tls_certgen::plan::outlook::Outlook;
+use docker_tls_certgen::plan::outlook::{Condition, Outlook};
 use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::standing::Standing;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
@@ -17,9 +18,9 @@ const DAY: Duration = Duration::DAY;
 const SECOND: Duration = Duration::SECOND;
 
 /// What a watch says, whose properties are the template's.
-fn look(template: &Value, stored: &StoredSet, now: OffsetDateTime) -> Inspection {
+fn look(template: &Value, stored: &StoredSet, now: OffsetDateTime) -> Standing {
     let properties = make_update(template).properties;
-    Inspection::of(&Spec::hypothetical(properties).next(), stored, now)
+    Inspection::of(&Spec::hypothetical(properties).next(), stored, now).standing
 }
 
 fn make_template(ca_days: i64, days: i64) -> Value {
@@ -44,9 +45,9 @@ fn check_window(
         ("in the end", end, 0, true),
         ("a second after it", end + SECOND, -1, true),
     ] {
-        let inspection = look(template, stored, now);
+        let standing = look(template, stored, now);
         assert_eq!(
-            fact(&inspection.outlook),
+            fact(&standing.outlook),
             (Some(days_left), is_within),
             "{name}"
         );
@@ -68,8 +69,8 @@ fn a_renewal_is_due_from_the_second_in_which_an_update_would_renew() {
             end - Duration::days(RENEW_BEFORE_DAYS),
             end - Duration::days(RENEW_BEFORE_DAYS) + SECOND,
         ] {
-            let inspection = look(template, &stored, moment);
-            assert_eq!(inspection.outlook.is_renewal_due, inspection.next.is_due);
+            let standing = look(template, &stored, moment);
+            assert_eq!(standing.outlook.is_renewal_due, standing.next.is_due);
         }
         // An update takes the condition back.
         let mut renewed = stored.clone();
@@ -118,9 +119,9 @@ fn a_rotation_from_a_ca_that_cannot_vouch_ends_with_the_certificate_which_no_upd
         2 * RENEW_BEFORE_DAYS,
         |outlook| (outlook.cert_days_left, outlook.rotation_ends_soon),
     );
-    let inspection = look(&template, &stored, end - DAY);
-    assert!(!inspection.next.is_due, "{}", inspection.next.summary);
-    assert!(!inspection.outlook.is_renewal_due);
+    let standing = look(&template, &stored, end - DAY);
+    assert!(!standing.next.is_due, "{}", standing.next.summary);
+    assert!(!standing.outlook.is_renewal_due);
 }
 
 #[test]
@@ -130,19 +131,23 @@ fn a_healthy_set_gives_no_reason_for_an_alarm_and_neither_token_nor_word_is_news
     let stored = make_own_with(&template);
     // A word that an update has brought, and that did nothing.
     template["RetiredCA"] = current_ca(&stored).fingerprint().to_string().into();
-    let inspection = look(&template, &stored, NOW);
-    let outlook = inspection.outlook;
+    let standing = look(&template, &stored, NOW);
+    let outlook = standing.outlook;
     assert_eq!(
         (outlook.ca_days_left, outlook.cert_days_left),
         (Some(3990), Some(990))
     );
-    assert!(!outlook.is_renewal_due && !outlook.rotation_ends_soon && !outlook.is_unreadable);
     assert!(
-        !inspection.next.is_due && !inspection.next.cuts_off,
-        "{}",
-        inspection.next.summary
+        !outlook.is_renewal_due
+            && !outlook.rotation_ends_soon
+            && outlook.condition == Condition::Sound
     );
-    assert_eq!(inspection.warnings, [""; 0]);
+    assert!(
+        !standing.next.is_due && !standing.next.cuts_off,
+        "{}",
+        standing.next.summary
+    );
+    assert_eq!(standing.warnings, []);
 }
 
 #[test]
@@ -152,14 +157,14 @@ fn what_cannot_be_read_is_said_and_no_number_is_made_up() {
     for part in Part::PUBLISHED.into_iter().chain([Part::State]) {
         let mut damaged = healthy.clone();
         set_value(&mut damaged, part, "no base64 at all!");
-        let inspection = look(&template, &damaged, NOW);
-        assert!(inspection.outlook.is_unreadable, "{part}");
+        let standing = look(&template, &damaged, NOW);
+        assert_eq!(standing.outlook.condition, Condition::Unreadable, "{part}");
         let mut missing = healthy.clone();
         missing.remove(&part);
-        let inspection = look(&template, &missing, NOW);
+        let standing = look(&template, &missing, NOW);
         // A set without a state is one that others made.
         assert_eq!(
-            inspection.outlook.is_unreadable,
+            standing.outlook.condition == Condition::Unreadable,
             part != Part::State,
             "{part}"
         );
@@ -168,7 +173,7 @@ fn what_cannot_be_read_is_said_and_no_number_is_made_up() {
     without.remove(&Part::CaCert);
     assert_eq!(look(&template, &without, NOW).outlook.ca_days_left, None);
     let nothing = look(&template, &StoredSet::new(), NOW);
-    assert!(nothing.outlook.is_unreadable && nothing.next.is_due);
+    assert!(nothing.outlook.condition == Condition::Unreadable && nothing.next.is_due);
     assert_eq!(nothing.outlook.cert_days_left, None);
 }
 

@@ -9,7 +9,6 @@ use crate::http::{Answer, Reply, Server};
 use crate::rig::FUNCTION_TIMEOUT;
 use crate::rig::{Invoke as _, Rig};
 use crate::runtime_api::Settings;
-use crate::scenarios::watch::metrics;
 
 fn status(status: u16) -> Reply {
     Reply::Answer(Answer::new(status, ""))
@@ -71,12 +70,6 @@ fn a_response_that_was_not_delivered_is_delivered_when_lambda_tries_again() {
     let created = rig.deliver(&event).succeeded();
     assert_eq!(created.parts_put("rack-1"), []);
     assert_eq!(created.previous_ca(), json!(""));
-    // There is an alarm on that.
-    let [line] = &metrics(&rig.function.stop())[..] else {
-        panic!("one line");
-    };
-    assert_eq!(line["ResponsesNotDelivered"], 1);
-    assert_eq!(line["FunctionName"], "DockerTLSCertFunction");
 }
 
 #[test]

@@ -10,11 +10,15 @@ use crate::clock;
 use crate::cloudformation::Resource;
 use crate::rig::{FUNCTION_TIMEOUT, Invoke as _, Rig};
 use crate::runtime_api::Settings;
+use crate::scenarios::watch::metrics;
 
 /// Everything that is logged while events succeed, warn, fail and go unanswered.
-fn make_log(format: &str) -> String {
+fn make_log(format: &str, level: &str) -> String {
+    let variables = [("FORMAT", format), ("LEVEL", level)];
+    let variables =
+        variables.map(|(name, value)| (format!("AWS_LAMBDA_LOG_{name}"), value.to_owned()));
     let rig = Rig::with(&Settings {
-        environment: vec![("AWS_LAMBDA_LOG_FORMAT".to_owned(), format.to_owned())],
+        environment: variables.to_vec(),
         ..Settings::default()
     });
     let mut generator = Resource::created(&rig, "rack-1");
@@ -35,7 +39,7 @@ const LEVELS: [&str; 3] = ["INFO", "WARN", "ERROR"];
 #[test]
 fn every_line_in_json_has_the_level_and_the_time_that_a_log_filter_needs() {
     let before = clock::now() - Duration::seconds(1);
-    let log = make_log("JSON");
+    let log = make_log("JSON", "");
     let after = clock::now();
     let mut levels = Vec::new();
     for line in log.lines() {
@@ -60,9 +64,19 @@ fn every_line_in_json_has_the_level_and_the_time_that_a_log_filter_needs() {
 }
 
 #[test]
+fn a_line_that_alarms_go_by_passes_whatever_lambda_lets_through() {
+    for level in LEVELS {
+        let lines = metrics(&make_log("JSON", level));
+        let levels: Vec<_> = lines.iter().map(|line| &line["level"]).collect();
+        // The Create and the Update that succeed.
+        assert_eq!(levels, [level; 2], "{lines:?}");
+    }
+}
+
+#[test]
 fn lines_of_text_begin_with_their_level_for_cloudwatch_adds_the_time() {
     for format in ["", "Text"] {
-        let log = make_log(format);
+        let log = make_log(format, "");
         for level in LEVELS {
             let is_of_level = |line: &str| line.trim_start().starts_with(level);
             assert!(log.lines().any(is_of_level), "no {level}: {log}");

@@ -37,10 +37,15 @@ fn a_watch_reads_once_answers_and_logs_one_line_and_writes_nothing() {
         (&json!("rack-1"), &json!("7261636b2d31"))
     );
     assert_eq!(set["next"]["is_due"], false, "{answer}");
+    // The Create has logged one, too: a stack's alarms know how its set stands from the beginning.
     let lines = metrics(&rig.function.stop());
-    let [line] = &lines[..] else {
-        panic!("one line: {lines:?}");
+    let [of_create, line] = &lines[..] else {
+        panic!("two lines: {lines:?}");
     };
+    assert_eq!(
+        (&of_create["RackId"], &of_create["UpdateDue"]),
+        (&line["RackId"], &json!(0))
+    );
     for (metric, value) in [
         ("CADaysLeft", &set["outlook"]["ca_days_left"]),
         ("CertDaysLeft", &set["outlook"]["cert_days_left"]),
@@ -81,7 +86,8 @@ fn a_read_that_is_refused_or_throttled_is_an_error_of_the_invocation_and_no_numb
             .iter()
             .map(|line| line["Rack"].clone())
             .collect();
-        assert_eq!(racks, ["rack-1"]);
+        // Two are of the Creates.
+        assert_eq!(racks, ["rack-1", "rack-2", "rack-1"]);
     }
 }
 
