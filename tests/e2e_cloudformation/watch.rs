@@ -123,7 +123,8 @@ fn a_schedule_has_the_function_look_and_an_alarm_goes_by_what_it_says_until_an_u
         "RenewalDue",
         "RotationEndsSoon",
         "WouldCutOff",
-        "Unreadable",
+        "WouldFail",
+        "Damaged",
     ];
     let raised = |line: &Value, stack: &Stack<'_>| -> Vec<&str> {
         let raised = alarms

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use docker_tls_certgen::function::metrics;
-use docker_tls_certgen::plan::inspection::Inspection;
+use docker_tls_certgen::function::metrics::{self, metrics};
+use docker_tls_certgen::plan::standing::Standing;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_testing::engine::sam;
 use docker_tls_testing::event::change;
-use docker_tls_testing::sets::{NOW, certificate, make_own_with};
+use docker_tls_testing::sets::{NOW, certificate, make_own_with, set_value};
 use serde_json::{Value, json};
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use crate::{look, parse};
 
@@ -116,7 +116,12 @@ fn every_alarm_is_sent_to_the_topic_and_exists_only_with_one() {
                 "{name}"
             );
         }
-        assert_eq!(properties["Namespace"], metrics::NAMESPACE, "{name}");
+        let namespace = if name == "EventsDropped" {
+            "AWS/Lambda"
+        } else {
+            metrics::NAMESPACE
+        };
+        assert_eq!(properties["Namespace"], namespace, "{name}");
         count += 1;
     }
     assert_eq!(count, alarms_of_sets().len() + 2);
@@ -126,10 +131,8 @@ fn every_alarm_is_sent_to_the_topic_and_exists_only_with_one() {
         .as_array()
         .expect("conditions");
     assert!(watch_alarms.contains(&has_topic), "{watch_alarms:?}");
-    assert_eq!(
-        resources()["ResponsesNotDelivered"]["Condition"],
-        "HasTopic"
-    );
+    // It is the function's, whoever has a set kept by it.
+    assert_eq!(resources()["EventsDropped"]["Condition"], "HasTopic");
 }
 
 /// Those that compare what one line says.
@@ -141,12 +144,12 @@ fn alarms_of_sets() -> BTreeMap<&'static str, &'static Value> {
 
 /// The alarms whose conditions hold by one line.
 #[track_caller]
-fn raised(inspection: &Inspection, now: OffsetDateTime) -> BTreeSet<&'static str> {
-    let line: Value = serde_json::from_str(&metrics::of_set(inspection, now)).expect("JSON");
+fn raised(standing: &Standing) -> BTreeSet<&'static str> {
+    let line = metrics(standing);
     let alarms = alarms_of_sets().into_iter();
     let holds = |alarm: &Value| {
         let dimension = &alarm["Dimensions"][0];
-        assert_eq!(dimension["Name"], metrics::RACK_DIMENSION);
+        assert_eq!(dimension["Name"], metrics::DIMENSION);
         // The resource's id is the rack's.
         assert_eq!(
             dimension["Value"],
@@ -182,6 +185,16 @@ fn the_alarms_go_off_before_anything_ends_and_for_nothing_else() {
     change(&template, &with_token, &mut rotated);
     let mut without_key = own.clone();
     without_key.remove(&Part::CaKey);
+    // It decodes, and is another's.
+    let mut foreign_key = own.clone();
+    foreign_key.insert(Part::Key, own[&Part::CaKey].clone());
+    // A new CA would have to be recorded.
+    let mut later_state = without_key.clone();
+    set_value(
+        &mut later_state,
+        Part::State,
+        r#"{"version": 1000, "owners": "x"}"#,
+    );
     let leaf = certificate(&own, Part::Cert, 0).not_after();
     let anchor = certificate(&rotated, Part::CaCert, 1).not_after();
     let renewal = leaf - Duration::days(RENEW_BEFORE);
@@ -204,20 +217,44 @@ fn the_alarms_go_off_before_anything_ends_and_for_nothing_else() {
             rotation + DAY,
             &["RenewalDue", "RotationEndsSoon"],
         ),
-        ("a lost key", &without_key, NOW, &["Unreadable"]),
+        ("a lost key", &without_key, NOW, &["Damaged"]),
+        ("another's key", &foreign_key, NOW, &["Damaged"]),
+        (
+            "a lost key beside a state of a later version",
+            &later_state,
+            NOW,
+            &["Damaged", "WouldFail"],
+        ),
         (
             "a lost key in the end",
             &without_key,
             certificate(&own, Part::CaCert, 0).not_after() - DAY,
-            &["RenewalDue", "Unreadable", "WouldCutOff"],
+            &["Damaged", "RenewalDue", "WouldCutOff"],
         ),
     ] {
-        let found = raised(&look(&template, stored, now), now);
+        let found = raised(&look(&template, stored, now));
         assert_eq!(
             found,
             expected.iter().copied().collect::<BTreeSet<_>>(),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn an_update_takes_back_the_alarm_of_whatever_is_damaged_but_of_a_state() {
+    let template = json!({});
+    let own = make_own_with(&template);
+    assert_eq!(raised(&look(&template, &own, NOW)), BTreeSet::new());
+    for part in Part::PUBLISHED.into_iter().chain([Part::State]) {
+        let mut damaged = own.clone();
+        set_value(&mut damaged, part, "no base64 at all!");
+        let alarm = BTreeSet::from(["Damaged"]);
+        assert_eq!(raised(&look(&template, &damaged, NOW)), alarm, "{part}");
+        change(&template, &template, &mut damaged);
+        let is_state = part == Part::State;
+        let expected = if is_state { alarm } else { BTreeSet::new() };
+        assert_eq!(raised(&look(&template, &damaged, NOW)), expected, "{part}");
     }
 }
 
@@ -244,8 +281,7 @@ fn a_watch_that_does_not_come_for_two_days_is_an_alarm() {
         &docker_tls_certgen::set::parameter::StoredSet::new(),
         NOW,
     );
-    let line: Value = serde_json::from_str(&metrics::of_set(&nothing, NOW)).expect("JSON");
-    assert!(line[metric].is_i64());
+    assert!(metrics(&nothing)[metric].is_i64());
     // The default comes twice as often.
     assert_eq!(
         TEMPLATE["Parameters"]["WatchSchedule"]["Default"],
