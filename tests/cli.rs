@@ -353,6 +353,11 @@ fn invoke_says_what_is_wrong_with_its_event() {
     for (name, content, expected) in [
         ("text.json", "not JSON", "not JSON"),
         ("empty.json", "{}", "no ResponseURL"),
+        (
+            "watch.json",
+            r#"{"Watch": {"Rack": "rack-1"}}"#,
+            "docker-tls inspect",
+        ),
     ] {
         fs::write(desk.path(name), content).expect("a file");
         let (_, error) = desk.check(&["invoke", name], 2);

@@ -53,6 +53,12 @@ pub enum ToolError {
         /// The file.
         path: PathBuf,
     },
+    /// It is a schedule's, which waits for no answer.
+    #[error("{}: not an event of CloudFormation's, but a Watch, which only the function takes", path.display())]
+    IsWatch {
+        /// The file.
+        path: PathBuf,
+    },
     /// The rack's name is empty.
     #[error("--rack is empty; expected a rack's name")]
     EmptyRack,
@@ -139,6 +145,9 @@ impl ToolError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoResponseUrl { .. } => Some("an event looks like events/create.json"),
+            Self::IsWatch { .. } => Some(
+                "`docker-tls inspect --rack R --ssm --json` says the same of one rack, and more",
+            ),
             Self::RackNotNamed => Some("name it with --rack"),
             Self::NoHosts => {
                 Some("give HOST[:PORT], or `-` and one host per line on standard input")

@@ -12,6 +12,7 @@ use docker_tls_certgen::cloudformation::response::{Data, Response};
 use docker_tls_certgen::cloudformation::response_url::{ResponsePolicy, ResponseUrl, UrlRefusal};
 use docker_tls_certgen::function::delivery::Courier;
 use docker_tls_certgen::function::handler::{self, Outcome, Progress, Report};
+use docker_tls_certgen::function::watch::Watch;
 use docker_tls_certgen::machine::http::Tls;
 use docker_tls_certgen::machine::real::{self, RealMachine};
 use serde_json::Value;
@@ -101,9 +102,11 @@ fn read_event(path: &Path, properties: &[(String, String)]) -> Result<Event, Too
         let set = properties.iter().cloned();
         given.extend(set.map(|(property, value)| (property, Value::from(value))));
     }
-    Event::parse(event).ok_or_else(|| ToolError::NoResponseUrl {
-        path: path.to_owned(),
-    })
+    let path = path.to_owned();
+    if Watch::parse(&event).is_some() {
+        return Err(ToolError::IsWatch { path });
+    }
+    Event::parse(event).ok_or(ToolError::NoResponseUrl { path })
 }
 
 async fn handle(
