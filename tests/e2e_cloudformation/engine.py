@@ -195,6 +195,7 @@ def serve_or_end():
         os._exit(1)
 
 
+seams.leave_schedules_to_tests()
 threading.Thread(target=serve_or_end, daemon=True).start()
 sys.argv = sys.argv[:1]
 app.main()
