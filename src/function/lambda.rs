@@ -18,7 +18,7 @@ use crate::cloudformation::response_url::{ResponsePolicy, ResponseUrl, UrlRefusa
 use crate::function::delivery::{Courier, DeliveryError};
 use crate::function::handler::{self, Outcome, Progress, Report};
 use crate::function::logging;
-use crate::function::metrics::metrics;
+use crate::function::metrics::Metrics;
 use crate::function::watch::{Watch, WatchError, Watched};
 use crate::machine::http::{ClientError, Tls};
 use crate::machine::real::{self, RealMachine};
@@ -133,7 +133,7 @@ impl Function {
     ) -> Result<Watched, WatchError> {
         let machine = RealMachine::new(real::system_time(), deadlines.handling);
         let watch = watch?;
-        let log = |standing: &Standing| logging::emit(metrics(standing));
+        let log = |standing: &Standing| logging::emit(&Metrics(standing));
         let watching: Pin<Box<dyn Future<Output = Result<Watched, WatchError>> + '_>> =
             Box::pin(watch.run(&self.ssm, &machine, log));
         watching.await
@@ -276,7 +276,7 @@ fn account(function_arn: &str) -> String {
 
 fn log(event: &Event, response: &Response, report: &Report) {
     if let Some(standing) = &report.standing {
-        logging::emit(metrics(standing));
+        logging::emit(&Metrics(standing));
     }
     let request_type = &event.request_type_text;
     let logical_id = &event.logical_resource_id;

@@ -6,7 +6,7 @@
 use std::env;
 use std::io::{self, Write as _};
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -42,17 +42,29 @@ pub fn init() {
     let _ = Registry::default().with(layer).try_init();
 }
 
-/// Writes a line in JSON to standard output, whatever level is let through: alarms go by it.
-pub fn emit(mut line: Map<String, Value>) {
-    if is_json() {
-        // Without both, Lambda takes a line for one of level INFO. Its filter lets pass what has its own level.
-        let level = Some(variable(LEVEL_OF_LAMBDA)).filter(|level| !level.is_empty());
-        let level = level.unwrap_or_else(|| "INFO".to_owned());
-        line.insert("timestamp".to_owned(), now().into());
-        line.insert("level".to_owned(), level.into());
+/// Writes an object in JSON to standard output, whatever level is let through: alarms go by it.
+pub fn emit(object: &impl Serialize) {
+    // Without both, Lambda takes a line for one of level INFO. Its filter lets pass what has its own level.
+    #[derive(Serialize)]
+    struct Leveled<'a, T> {
+        timestamp: String,
+        level: String,
+        #[serde(flatten)]
+        object: &'a T,
     }
+    let line = if is_json() {
+        let level = Some(variable(LEVEL_OF_LAMBDA)).filter(|level| !level.is_empty());
+        serde_json::to_string(&Leveled {
+            timestamp: now(),
+            level: level.unwrap_or_else(|| "INFO".to_owned()),
+            object,
+        })
+    } else {
+        serde_json::to_string(object)
+    };
+    let line = line.expect("numbers and texts by name become JSON");
     // A log that cannot be written is no reason to fail.
-    let _ = writeln!(io::stdout().lock(), "{}", Value::Object(line));
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 fn is_json() -> bool {

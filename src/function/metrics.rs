@@ -3,7 +3,7 @@
 //!
 //! Alarms compare these with one: what they mean is decided in [`crate::plan::standing`].
 
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use crate::plan::outlook::Condition;
 use crate::plan::standing::Standing;
@@ -16,49 +16,76 @@ pub const DIMENSION: &str = "RackId";
 
 const NANOSECONDS_PER_MILLISECOND: i128 = 1_000_000;
 
-/// The members of the line. A number that is not known is left out.
-pub fn metrics(standing: &Standing) -> Map<String, Value> {
-    let (outlook, next) = (&standing.outlook, &standing.next);
-    let days = [
-        ("CADaysLeft", outlook.ca_days_left),
-        ("CertDaysLeft", outlook.cert_days_left),
-        ("PreviousCADaysLeft", outlook.previous_ca_days_left),
-    ];
-    let facts = [
-        ("RenewalDue", outlook.is_renewal_due),
-        ("RotationEndsSoon", outlook.rotation_ends_soon),
-        ("Unreadable", outlook.condition == Condition::Unreadable),
-        ("Damaged", outlook.condition != Condition::Sound),
-        ("UpdateDue", next.is_due),
-        ("WouldFail", next.fails),
-        ("WouldCutOff", next.cuts_off),
-    ];
-    let days = days
-        .into_iter()
-        .filter_map(|(name, days)| Some((name, days?)));
-    let facts = facts.map(|(name, is_so)| (name, i64::from(is_so)));
-    let metrics: Vec<(&str, i64)> = days.chain(facts).collect();
+/// The metrics of a set. A number that is not known is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Metrics<'a>(pub &'a Standing);
 
-    let names = metrics.iter().map(|(name, _)| json!({ "Name": name }));
-    let directive = json!({
-        "Namespace": NAMESPACE,
-        "Dimensions": [[DIMENSION]],
-        "Metrics": names.collect::<Vec<_>>(),
-    });
-    let milliseconds = standing.now.unix_timestamp_nanos() / NANOSECONDS_PER_MILLISECOND;
-    let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
-    let metadata = json!({ "Timestamp": milliseconds, "CloudWatchMetrics": [directive] });
-    let texts = [
-        ("_aws", metadata),
-        (DIMENSION, json!(standing.id)),
-        ("Rack", json!(standing.rack)),
-        ("NextUpdate", json!(next.summary)),
-    ];
-    let numbers = metrics
-        .into_iter()
-        .map(|(name, number)| (name, json!(number)));
-    let members = texts.into_iter().chain(numbers);
-    members
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+/// What CloudWatch reads of the line.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata<'a> {
+    timestamp: i64,
+    cloud_watch_metrics: [Directive<'a>; 1],
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'a str,
+    dimensions: [[&'a str; 1]; 1],
+    metrics: Vec<Definition<'a>>,
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition<'a> {
+    name: &'a str,
+}
+
+impl Metrics<'_> {
+    fn numbers(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        let (outlook, next) = (&self.0.outlook, &self.0.next);
+        let is = |fact: bool| Some(i64::from(fact));
+        let numbers = [
+            ("CADaysLeft", outlook.ca_days_left),
+            ("CertDaysLeft", outlook.cert_days_left),
+            ("PreviousCADaysLeft", outlook.previous_ca_days_left),
+            ("RenewalDue", is(outlook.is_renewal_due)),
+            ("RotationEndsSoon", is(outlook.rotation_ends_soon)),
+            ("Unreadable", is(outlook.condition == Condition::Unreadable)),
+            ("Damaged", is(outlook.condition != Condition::Sound)),
+            ("UpdateDue", is(next.is_due)),
+            ("WouldFail", is(next.fails)),
+            ("WouldCutOff", is(next.cuts_off)),
+        ];
+        let known = numbers.into_iter();
+        known.filter_map(|(name, number)| Some((name, number?)))
+    }
+}
+
+impl Serialize for Metrics<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let standing = self.0;
+        let milliseconds = standing.now.unix_timestamp_nanos() / NANOSECONDS_PER_MILLISECOND;
+        let metadata = Metadata {
+            timestamp: i64::try_from(milliseconds).unwrap_or(i64::MAX),
+            cloud_watch_metrics: [Directive {
+                namespace: NAMESPACE,
+                dimensions: [[DIMENSION]],
+                metrics: self
+                    .numbers()
+                    .map(|(name, _)| Definition { name })
+                    .collect(),
+            }],
+        };
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("_aws", &metadata)?;
+        line.serialize_entry(DIMENSION, &standing.id)?;
+        line.serialize_entry("Rack", &standing.rack)?;
+        line.serialize_entry("NextUpdate", &standing.next.summary)?;
+        for (name, number) in self.numbers() {
+            line.serialize_entry(name, &number)?;
+        }
+        line.end()
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use docker_tls_certgen::function::metrics::{self, metrics};
+use docker_tls_certgen::function::metrics::{self, Metrics};
 use docker_tls_certgen::plan::standing::Standing;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_testing::engine::sam;
@@ -145,7 +145,7 @@ fn alarms_of_sets() -> BTreeMap<&'static str, &'static Value> {
 /// The alarms whose conditions hold by one line.
 #[track_caller]
 fn raised(standing: &Standing) -> BTreeSet<&'static str> {
-    let line = metrics(standing);
+    let line = serde_json::to_value(Metrics(standing)).expect("JSON");
     let alarms = alarms_of_sets().into_iter();
     let holds = |alarm: &Value| {
         let dimension = &alarm["Dimensions"][0];
@@ -281,7 +281,8 @@ fn a_watch_that_does_not_come_for_two_days_is_an_alarm() {
         &docker_tls_certgen::set::parameter::StoredSet::new(),
         NOW,
     );
-    assert!(metrics(&nothing)[metric].is_i64());
+    let line = serde_json::to_value(Metrics(&nothing)).expect("JSON");
+    assert!(line[metric].is_i64());
     // The default comes twice as often.
     assert_eq!(
         TEMPLATE["Parameters"]["WatchSchedule"]["Default"],
