@@ -176,9 +176,13 @@ impl Cause {
         matches!(self, Self::Expiring { .. } | Self::NameNotCovered { .. })
     }
 
-    /// Whether it is an end that comes near, or that has passed.
-    pub(crate) const fn is_of_an_end(&self) -> bool {
-        matches!(self, Self::Expiring { .. } | Self::Expired { .. })
+    /// Whether it says that something is not as an update leaves it. An end does not, nor that a CA cannot issue what
+    /// is asked for, which is said only besides why that is.
+    pub(crate) const fn is_damage(&self) -> bool {
+        !matches!(
+            self,
+            Self::Expiring { .. } | Self::Expired { .. } | Self::CannotIssue { .. }
+        )
     }
 
     pub(crate) const fn flawed(part: Part, flaw: Flaw) -> Self {

@@ -85,10 +85,10 @@ impl Outlook {
             }),
             condition: if !is_readable {
                 Condition::Unreadable
-            } else if causes.iter().all(Cause::is_of_an_end) {
-                Condition::Sound
-            } else {
+            } else if causes.iter().any(Cause::is_damage) {
                 Condition::Damaged
+            } else {
+                Condition::Sound
             },
         }
     }

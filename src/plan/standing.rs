@@ -35,10 +35,10 @@ pub struct Standing {
 /// What the next Update would do.
 #[derive(Clone, Debug, Serialize)]
 pub struct NextUpdate {
-    /// Whether it would write anything, or fail.
+    /// Whether it would write anything, or be refused.
     pub is_due: bool,
-    /// Whether it would fail, and so do nothing.
-    pub fails: bool,
+    /// Whether it would be refused, and so do nothing.
+    pub is_refused: bool,
     /// Whether it would cut anything off.
     pub cuts_off: bool,
     /// What it would do, and why, in words.
@@ -76,14 +76,14 @@ impl NextUpdate {
         match next {
             Ok(plan) => Self {
                 is_due: !plan.is_keep(),
-                fails: false,
+                is_refused: false,
                 cuts_off: plan.cuts_off(),
                 summary: plan.to_string(),
                 causes: plan.causes.iter().map(ToString::to_string).collect(),
             },
             Err(refusal) => Self {
                 is_due: true,
-                fails: true,
+                is_refused: true,
                 cuts_off: false,
                 summary: format!("would fail: {refusal}"),
                 causes: Vec::new(),

@@ -7,6 +7,7 @@ use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::inspection::Inspection;
 use docker_tls_certgen::plan::obstacle::Obstacle;
 use docker_tls_certgen::plan::open_rotation::{OpenRotation, RotationStep};
+use docker_tls_certgen::plan::outlook::Condition;
 use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::{RetirementWord, Spec};
 use docker_tls_certgen::plan::{Action, CutOff};
@@ -204,6 +205,12 @@ fn a_ca_that_cannot_vouch_is_followed_by_a_new_one_within_its_renewal_window_and
                 cut_off: CutOff::Nobody,
                 kept: vec![Part::Cert, Part::Key],
             };
+            // A date is no damage.
+            let shown = Inspection::of(&spec, before, now).standing.outlook;
+            assert_eq!(
+                (shown.is_renewal_due, shown.condition),
+                (true, Condition::Sound)
+            );
             start.check(&spec, &mut stored, now, &expected);
             check_all_connect(&[before, &stored], now);
         }
