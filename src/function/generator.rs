@@ -314,8 +314,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
     ) -> Reconciled {
         let standing = Standing::of(&spec.next(), stored, assessment, self.machine.now());
         let mut warnings = standing.warnings.clone();
-        let of_the_word = plan.warning.clone();
-        warnings.extend(of_the_word.filter(|warning| !standing.warnings.contains(warning)));
+        warnings.extend(plan.warning.clone());
         Reconciled {
             plan,
             rotation: OpenRotation::of(assessment),

@@ -55,7 +55,6 @@ impl Metrics<'_> {
             ("Unreadable", is(outlook.condition == Condition::Unreadable)),
             ("Damaged", is(outlook.condition != Condition::Sound)),
             ("UpdateDue", is(next.is_due)),
-            ("WouldFail", is(next.fails)),
             ("WouldCutOff", is(next.cuts_off)),
         ];
         let known = numbers.into_iter();

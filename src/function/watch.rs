@@ -6,7 +6,9 @@
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 
+use futures_util::future::{Either, select};
 use serde::Serialize;
 use serde_json::Value;
 use time::Duration;
@@ -19,7 +21,7 @@ use crate::plan::standing::Standing;
 use crate::set::decoded::Found;
 use crate::set::rack::Part;
 use crate::store::patience::{self, Waits};
-use crate::store::{ParameterStore, Selector, StoreError};
+use crate::store::{ParameterStore, Selector, StoreError, claim};
 
 /// How long after one rack's set the next one is read: half of the reads that SSM allows an account by default stay with
 /// others.
@@ -71,9 +73,23 @@ pub enum NotWatched {
     /// The store did not tell what it holds.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was read may be half of what another invocation is writing.
+    #[error("another invocation was writing it all the time")]
+    BeingWritten,
     /// Time ran out.
     #[error("time ran out before it was read; watch fewer racks with one event")]
     OutOfTime,
+}
+
+impl NotWatched {
+    /// Whether it can be watched a little later.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_throttled(),
+            Self::BeingWritten => true,
+            Self::Property(_) | Self::OutOfTime => false,
+        }
+    }
 }
 
 fn list(failed: &[(String, NotWatched)]) -> String {
@@ -116,7 +132,8 @@ impl Watch {
 
     /// Looks at each set; `log` takes how it stands as it comes.
     ///
-    /// While SSM has too many calls, who was refused goes behind the others, so that nobody uses up all the time.
+    /// A set that is being written, or that SSM has no time for, goes behind the others, so that it does not use up
+    /// their time.
     pub async fn run<S: ParameterStore, M: Machine>(
         &self,
         store: &S,
@@ -128,28 +145,30 @@ impl Watch {
         let mut queue: VecDeque<(usize, &Value)> = self.racks.iter().enumerate().collect();
         let mut is_first = true;
         while let Some((number, properties)) = queue.pop_front() {
+            let left = machine.time_left();
+            if !left.is_positive() {
+                results.insert(number, Err(NotWatched::OutOfTime));
+                continue;
+            }
             if !is_first {
                 machine.pause(PACE).await;
             }
             is_first = false;
-            let mut looked = if machine.time_left().is_positive() {
-                look(properties, store, machine).await
-            } else {
-                Err(NotWatched::OutOfTime)
+            let looking = pin!(look(properties, store, machine));
+            let looked = match select(looking, pin!(machine.pause(left))).await {
+                Either::Left((looked, _)) => looked,
+                Either::Right(_) => Err(NotWatched::OutOfTime),
             };
-            if let Err(NotWatched::Store(refusal @ StoreError::Throttled { .. })) = looked {
-                match waits.wait_out(refusal).await {
-                    Ok(()) => {
-                        queue.push_back((number, properties));
-                        continue;
-                    }
-                    Err(refusal) => looked = Err(refusal.into()),
+            match looked {
+                Err(error) if error.is_passing() && waits.wait().await.is_ok() => {
+                    queue.push_back((number, properties));
+                    continue;
                 }
-            } else {
-                waits.reset();
-            }
-            if let Ok(standing) = &looked {
-                log(standing);
+                Err(_) => {}
+                Ok(ref standing) => {
+                    waits.reset();
+                    log(standing);
+                }
             }
             results.insert(number, looked);
         }
@@ -180,10 +199,14 @@ async fn look<S: ParameterStore, M: Machine>(
     }
     let properties = GeneratorProperties::parse(rack.clone(), properties)?;
     let stored = store.read(&rack, &Part::ALL.map(Selector::from)).await?;
+    let now = machine.now();
+    if claim::held_until(&stored).is_some_and(|until| now < until) {
+        return Err(NotWatched::BeingWritten);
+    }
     // The template has these properties already: neither token nor word is news.
     let spec = Spec::hypothetical(properties).next();
     let assessment = Assessment::of(Found::decode(&stored));
-    Ok(Standing::of(&spec, &stored, &assessment, machine.now()))
+    Ok(Standing::of(&spec, &stored, &assessment, now))
 }
 
 /// What an error calls a rack.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::pending;
 
 use docker_tls_certgen::function::watch::Watched;
 use docker_tls_certgen::machine::Machine;
@@ -15,7 +16,7 @@ use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::store::{ParameterStore, Put, Selector, StoreAction, StoreError};
 use docker_tls_testing::event::make_update;
 use docker_tls_testing::mint::FreshMint;
-use docker_tls_testing::sets::{NOW, make_own};
+use docker_tls_testing::sets::{NOW, make_own, set_value};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -35,6 +36,8 @@ struct World {
     read_takes: Duration,
     /// Until when every read is refused.
     busy_until: OffsetDateTime,
+    /// Whether no read ends.
+    hangs: bool,
     now: Cell<OffsetDateTime>,
     reads: RefCell<Vec<(OffsetDateTime, String, usize)>>,
 }
@@ -46,9 +49,17 @@ impl World {
             refusals: BTreeMap::new(),
             read_takes: Duration::ZERO,
             busy_until: NOW,
+            hangs: false,
             now: Cell::new(NOW),
             reads: RefCell::default(),
         }
+    }
+
+    /// Has another invocation hold the claim.
+    fn claim_until(&mut self, until: OffsetDateTime) {
+        let milliseconds = until.unix_timestamp() * 1_000;
+        let claim = json!({ "nonce": "another's", "until": milliseconds });
+        set_value(&mut self.stored, Part::Claim, &claim.to_string());
     }
 
     /// Watches, and gives what is answered or why not, and the racks whose inspections were logged.
@@ -74,6 +85,9 @@ impl ParameterStore for World {
     async fn read(&self, rack: &Rack, selectors: &[Selector]) -> Result<StoredSet, StoreError> {
         let read = (self.now.get(), rack.name().to_owned(), selectors.len());
         self.reads.borrow_mut().push(read);
+        if self.hangs {
+            pending::<()>().await;
+        }
         let now = self.now.get();
         let busy = (now < self.busy_until).then(make_throttled);
         let Some(refusal) = self.refusals.get(rack.name()).cloned().or(busy) else {
@@ -227,16 +241,50 @@ async fn a_rack_that_is_refused_uses_up_no_others_time_and_the_first_refusal_may
 }
 
 #[tokio::test]
-async fn what_there_is_no_time_for_is_said_and_not_read() {
+async fn what_there_is_no_time_for_is_said_at_once_and_not_read() {
     let mut world = World::new();
     world.read_takes = TIME_LIMIT / 2;
-    let racks = ["rack-1", "rack-2", "rack-3"].map(|rack| json!({ "Rack": rack }));
+    let racks: Vec<_> = (1..=1_000)
+        .map(|n| json!({ "Rack": format!("rack-{n}") }))
+        .collect();
     let (watched, logged) = world.watch(&json!({ "Racks": racks })).await;
     assert_eq!(logged, ["rack-1", "rack-2"]);
     assert_eq!(world.reads.borrow().len(), 2);
-    let error = watched.expect_err("one was not read");
-    let told = "1 of 3 sets could not be watched: rack-3: time ran out before it was read; watch fewer racks";
+    assert!(world.time_left() > -Duration::SECOND);
+    let error = watched.expect_err("most were not read");
+    let told = "998 of 1000 sets could not be watched: rack-3: time ran out before it was read; watch fewer racks";
     assert!(error.starts_with(told), "{error}");
+}
+
+#[tokio::test]
+async fn a_read_that_does_not_end_ends_with_the_time() {
+    let mut world = World::new();
+    world.hangs = true;
+    let (watched, logged) = world.watch(&json!({ "Rack": "rack-1" })).await;
+    assert_eq!(logged, [""; 0]);
+    let error = watched.expect_err("it was not read");
+    assert!(error.contains("rack-1: time ran out"), "{error}");
+}
+
+#[tokio::test]
+async fn a_set_that_is_being_written_is_looked_at_once_it_is_whole() {
+    let mut world = World::new();
+    let until = NOW + Duration::seconds(20);
+    world.claim_until(until);
+    let (watched, logged) = world.watch(&json!({ "Rack": "rack-1" })).await;
+    assert_eq!(logged, ["rack-1"]);
+    let now = watched.expect("its writer's time is up").racks[0].now;
+    assert!(now >= until && now < until + Duration::seconds(10), "{now}");
+
+    world.now.set(NOW);
+    world.claim_until(NOW + 2 * TIME_LIMIT);
+    let (watched, logged) = world.watch(&json!({ "Rack": "rack-1" })).await;
+    assert_eq!(logged, [""; 0]);
+    let error = watched.expect_err("it was never whole");
+    assert!(
+        error.contains("rack-1: another invocation was writing it"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
