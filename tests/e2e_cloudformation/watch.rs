@@ -119,13 +119,7 @@ fn a_schedule_has_the_function_look_and_an_alarm_goes_by_what_it_says_until_an_u
         ("WatchSchedule", "rate(1 hour)"),
     ];
     stack.create("create", &parameters).created();
-    let alarms = [
-        "RenewalDue",
-        "RotationEndsSoon",
-        "WouldCutOff",
-        "WouldFail",
-        "Damaged",
-    ];
+    let alarms = ["RenewalDue", "RotationEndsSoon", "WouldCutOff", "Damaged"];
     let raised = |line: &Value, stack: &Stack<'_>| -> Vec<&str> {
         let raised = alarms
             .iter()

@@ -78,7 +78,6 @@ fn the_transformed_template_is_clean_and_has_what_the_function_needs() {
             "AWS::CloudWatch::Alarm",
             "AWS::CloudWatch::Alarm",
             "AWS::CloudWatch::Alarm",
-            "AWS::CloudWatch::Alarm",
             "AWS::IAM::ManagedPolicy",
             "AWS::IAM::ManagedPolicy",
             "AWS::IAM::Role",

@@ -103,36 +103,48 @@ fn the_schedule_may_invoke_the_function_and_nothing_else() {
 
 #[test]
 fn every_alarm_is_sent_to_the_topic_and_exists_only_with_one() {
-    let alarms = resources()
-        .iter()
-        .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm");
-    let mut count = 0;
-    for (name, alarm) in alarms {
-        let properties = &alarm["Properties"];
+    let topic = json!([{ "Ref": "AlarmTopic" }]);
+    let alarms = alarms();
+    for (name, alarm) in &alarms {
         for action in ["AlarmActions", "OKActions"] {
-            assert_eq!(
-                properties[action],
-                json!([{ "Ref": "AlarmTopic" }]),
-                "{name}"
-            );
+            assert_eq!(alarm[action], topic, "{name}");
         }
-        let namespace = if name == "EventsDropped" {
-            "AWS/Lambda"
-        } else {
-            metrics::NAMESPACE
-        };
-        assert_eq!(properties["Namespace"], namespace, "{name}");
-        count += 1;
+        assert_eq!(alarm["Namespace"], metrics::NAMESPACE, "{name}");
     }
-    assert_eq!(count, alarms_of_sets().len() + 2);
+    let is_alarm = |resource: &&Value| resource["Type"] == "AWS::CloudWatch::Alarm";
+    let all = resources().values().filter(is_alarm).count();
+    // And the one that is the function's, whoever has a set kept by it.
+    assert_eq!(all, alarms.len() + 1);
     let conditions = &TEMPLATE["Conditions"];
     let has_topic = json!({ "Condition": "HasTopic" });
     let watch_alarms = conditions["WatchAlarms"]["Fn::And"]
         .as_array()
         .expect("conditions");
     assert!(watch_alarms.contains(&has_topic), "{watch_alarms:?}");
-    // It is the function's, whoever has a set kept by it.
-    assert_eq!(resources()["EventsDropped"]["Condition"], "HasTopic");
+}
+
+#[test]
+fn an_event_that_lambda_gives_up_is_an_alarm() {
+    let dropped = &resources()["EventsDropped"];
+    assert_eq!(dropped["Condition"], "HasTopic");
+    let mut properties = dropped["Properties"].clone();
+    let members = properties.as_object_mut().expect("properties");
+    members.remove("AlarmDescription").expect("people are told");
+    assert_eq!(
+        properties,
+        json!({
+            "AlarmActions": [{ "Ref": "AlarmTopic" }],
+            "Namespace": "AWS/Lambda",
+            "MetricName": "AsyncEventsDropped",
+            "Dimensions": [{ "Name": "FunctionName", "Value": { "Ref": "DockerTLSCertFunction" } }],
+            "Statistic": "Sum",
+            "Period": 300,
+            "EvaluationPeriods": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "Threshold": 1,
+            "TreatMissingData": "notBreaching",
+        })
+    );
 }
 
 /// Those that compare what one line says.
@@ -188,8 +200,8 @@ fn the_alarms_go_off_before_anything_ends_and_for_nothing_else() {
     // It decodes, and is another's.
     let mut foreign_key = own.clone();
     foreign_key.insert(Part::Key, own[&Part::CaKey].clone());
-    // A new CA would have to be recorded.
-    let mut later_state = without_key.clone();
+    // No update can write it.
+    let mut later_state = own.clone();
     set_value(
         &mut later_state,
         Part::State,
@@ -220,10 +232,10 @@ fn the_alarms_go_off_before_anything_ends_and_for_nothing_else() {
         ("a lost key", &without_key, NOW, &["Damaged"]),
         ("another's key", &foreign_key, NOW, &["Damaged"]),
         (
-            "a lost key beside a state of a later version",
+            "a state of a later version",
             &later_state,
             NOW,
-            &["Damaged", "WouldFail"],
+            &["Damaged"],
         ),
         (
             "a lost key in the end",
