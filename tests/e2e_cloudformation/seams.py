@@ -321,7 +321,7 @@ def retry_invocations(record):
 
 def leave_schedules_to_tests():
     """No schedule's time comes but by `make_due`. To be called before the engine begins."""
-    scheduler._SCHEDULE_TICK_INTERVAL = threading.TIMEOUT_MAX
+    scheduler._SCHEDULE_TICK_INTERVAL = 86_400
 
 
 def make_due(schedule):
