@@ -136,6 +136,11 @@ fn is_blank(c: char) -> bool {
 /// The text without what only surrounds it: marks of its encoding, quotes, backslashes; the line ends that a string
 /// literal spells out are line ends. A byte that is no UTF-8 spoils nothing but the place where it stands.
 fn plain(text: &[u8]) -> Zeroizing<String> {
+    // What this function wrote, or the deployed handler, has none of it.
+    let surrounds = |byte: &u8| !byte.is_ascii() || b"\0\\\r\"'`".contains(byte);
+    if !text.iter().any(surrounds) {
+        return Zeroizing::new(String::from_utf8_lossy(text).into_owned());
+    }
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
     let lossy = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
     let marks = ['\0', '\u{200b}', '\u{feff}', char::REPLACEMENT_CHARACTER];
