@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Method, Request, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cloudformation::response_url::ResponseUrl;
-use crate::machine::http::{ClientError, Tls, chain_of};
+use crate::machine::http::{Client, ClientError, Tls, chain_of};
 
 /// How long one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -59,17 +59,14 @@ impl Courier {
         let mut tries = 0;
         loop {
             tries += 1;
-            let sent = self
-                .client
-                .put(url.expose().clone())
-                .timeout(TRY_TIMEOUT)
-                .body(body.to_owned())
-                .send();
-            last = match timeout_at(deadline, sent).await {
+            let mut request = Request::new(Method::PUT, url.expose().clone());
+            *request.timeout_mut() = Some(TRY_TIMEOUT);
+            *request.body_mut() = Some(body.to_owned().into());
+            last = match timeout_at(deadline, self.client.send(request)).await {
                 Ok(Ok(answer)) if answer.status().is_success() => return Ok(()),
                 Ok(Ok(answer)) if is_passing(answer.status()) => answer.status().to_string(),
                 Ok(Ok(answer)) => return Err(DeliveryError::Final(answer.status())),
-                Ok(Err(error)) => chain_of(&error.without_url()),
+                Ok(Err(error)) => chain_of(&error),
                 Err(_) => return Err(DeliveryError::OutOfTime { tries, last }),
             };
             tracing::warn!(tries, last, "the response was not accepted; trying again");

@@ -22,6 +22,7 @@ use crate::function::metrics::Metrics;
 use crate::function::watch::{Watch, WatchError, Watched};
 use crate::machine::http::{ClientError, Tls};
 use crate::machine::real::{self, RealMachine};
+use crate::machine::roots::Roots;
 use crate::plan::standing::Standing;
 use crate::store::ssm::Ssm;
 
@@ -99,7 +100,7 @@ impl Function {
     /// Makes both clients here, where Lambda gives a process more of a CPU than an event gets.
     async fn from_env() -> Result<Self, ClientError> {
         let text = |name| env::var(name).unwrap_or_default();
-        let tls = Tls::new()?;
+        let tls = Tls::new(Roots::BuiltIn)?;
         Ok(Self {
             region: text("AWS_REGION"),
             allowed_hosts: ResponsePolicy::parse_allowed_hosts(&text("RESPONSE_URL_ALLOWED_HOSTS")),

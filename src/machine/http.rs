@@ -1,6 +1,8 @@
-//! The HTTPS clients for SSM and for responses: one TLS stack between them, whose roots are read once.
+//! The HTTPS clients for SSM and for responses: one TLS stack between them, whose roots are taken once.
 
 use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -12,55 +14,133 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http::Response;
 use reqwest::redirect::Policy;
-use reqwest::{Body, Client, ClientBuilder, Request};
-use rustls::ClientConfig;
-use rustls_platform_verifier::ConfigVerifierExt as _;
+use reqwest::{Body, ClientBuilder, Request};
+use rustls::{CertificateError, ClientConfig};
+
+use crate::machine::roots::{self, NoRoots, Origin, Roots};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why there is no HTTPS client.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTPS client could not be made: {0}")]
-pub struct ClientError(String);
+pub enum ClientError {
+    /// No server could be believed.
+    #[error("the HTTPS client could not be made: {0}")]
+    Roots(#[from] NoRoots),
+    /// The environment has a proxy that is none.
+    #[error("the HTTPS client could not be made: {0}")]
+    Build(String),
+}
 
-/// What every HTTPS connection begins with: the roots that the machine trusts, or those of `SSL_CERT_FILE`
-/// and `SSL_CERT_DIR`.
+/// What every HTTPS connection begins with.
 #[derive(Clone, Debug)]
-pub struct Tls(ClientConfig);
+pub struct Tls {
+    config: ClientConfig,
+    origin: Arc<Origin>,
+}
 
 impl Tls {
-    /// Reads the roots, which takes milliseconds.
-    pub fn new() -> Result<Self, ClientError> {
-        ClientConfig::with_platform_verifier()
-            .map(Self)
-            .map_err(|error| {
-                let error = chain_of(&error);
-                ClientError(format!(
-                    "{error}; expected CA certificates where the system keeps them, or where SSL_CERT_FILE or \
-                     SSL_CERT_DIR says"
-                ))
-            })
+    /// Takes the roots.
+    pub fn new(roots: Roots) -> Result<Self, ClientError> {
+        let (roots, origin) = roots::load(roots)?;
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        Ok(Self {
+            config: config.with_no_client_auth(),
+            origin: Arc::new(origin),
+        })
     }
 
     /// A client for responses: it follows no redirect, and no proxy of the environment gets to see anything.
     pub(crate) fn response_client(&self) -> Result<Client, ClientError> {
-        self.build(Client::builder().no_proxy())
+        self.build(reqwest::Client::builder().no_proxy())
     }
 
     /// A client for AWS, through the environment's proxy if there is one.
     pub fn aws_client(&self) -> Result<AwsClient, ClientError> {
-        self.build(Client::builder()).map(AwsClient)
+        self.build(reqwest::Client::builder()).map(AwsClient)
     }
 
     fn build(&self, builder: ClientBuilder) -> Result<Client, ClientError> {
-        builder
-            .tls_backend_preconfigured(self.0.clone())
+        let client = builder
+            .tls_backend_preconfigured(self.config.clone())
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
-            .map_err(|error| ClientError(chain_of(&error.without_url())))
+            .map_err(|error| ClientError::Build(chain_of(&error.without_url())))?;
+        Ok(Client {
+            client,
+            origin: Arc::clone(&self.origin),
+        })
     }
+}
+
+/// reqwest's client, whose errors tell the host and no more of the URL.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    client: reqwest::Client,
+    origin: Arc<Origin>,
+}
+
+impl Client {
+    /// Sends a request, and waits for the head of its answer.
+    pub(crate) async fn send(&self, request: Request) -> Result<reqwest::Response, NoAnswer> {
+        let host = request.url().host_str().unwrap_or_default().to_owned();
+        self.client.execute(request).await.map_err(|error| {
+            let is_unknown = is_of_an_unknown_issuer(&error);
+            NoAnswer {
+                host,
+                origin: is_unknown.then(|| Arc::clone(&self.origin)),
+                error: error.without_url(),
+            }
+        })
+    }
+}
+
+/// Why a host has not answered.
+#[derive(Debug)]
+pub(crate) struct NoAnswer {
+    host: String,
+    /// Where the roots are from, if none of them is the host's.
+    origin: Option<Arc<Origin>>,
+    error: reqwest::Error,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = &self.host;
+        match &self.origin {
+            Some(origin) => write!(
+                f,
+                "the certificate of {host} is of no CA that is trusted here, which are those of {origin}; SSL_CERT_FILE \
+                 can name a file of others"
+            ),
+            None => write!(f, "no answer from {host}"),
+        }
+    }
+}
+
+impl Error for NoAnswer {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+fn is_of_an_unknown_issuer(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| {
+        // An I/O error holds another inside, and gives not that for its cause but that one's.
+        let inside = cause
+            .downcast_ref()
+            .and_then(|error: &std::io::Error| error.get_ref());
+        inside.map_or_else(
+            || cause.source(),
+            |inside| Some(inside as &(dyn Error + 'static)),
+        )
+    });
+    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    causes
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|cause: &rustls::Error| *cause == unknown)
 }
 
 /// reqwest's client as the AWS SDK calls it, so that the function has one HTTP stack and not two.
@@ -97,7 +177,7 @@ impl HttpConnector for AwsConnector {
             let request = request.try_into_http1x().map_err(of_request)?;
             let mut request = Request::try_from(request.map(Body::wrap)).map_err(of_request)?;
             *request.timeout_mut() = limit;
-            let answer = client.execute(request).await.map_err(of_connection)?;
+            let answer = client.send(request).await.map_err(of_connection)?;
             let answer = Response::<Body>::from(answer).map(SdkBody::from_body_1_x);
             HttpResponse::try_from(answer).map_err(of_answer)
         })
@@ -112,14 +192,14 @@ fn of_answer(error: impl Error + Send + Sync + 'static) -> ConnectorError {
     ConnectorError::other(error.into(), None)
 }
 
-fn of_connection(error: reqwest::Error) -> ConnectorError {
-    let error = error.without_url();
+fn of_connection(no_answer: NoAnswer) -> ConnectorError {
+    let error = &no_answer.error;
     if error.is_timeout() {
-        ConnectorError::timeout(error.into())
+        ConnectorError::timeout(no_answer.into())
     } else if error.is_builder() {
-        ConnectorError::user(error.into())
+        ConnectorError::user(no_answer.into())
     } else {
-        ConnectorError::io(error.into())
+        ConnectorError::io(no_answer.into())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod real;
+pub mod roots;
 
 use time::{Duration, OffsetDateTime};
 

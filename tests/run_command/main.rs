@@ -19,6 +19,7 @@ use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::send_command::builders::SendCommandFluentBuilder;
 use aws_sdk_ssm::types::{CommandInvocation, InstanceInformationStringFilter};
 use docker_tls_certgen::machine::http::Tls;
+use docker_tls_certgen::machine::roots::Roots;
 use docker_tls_testing::fleet::command::Sent;
 use docker_tls_testing::fleet::model::{ModelNode, Published, TlsSet, document};
 use docker_tls_testing::fleet::node::{Agent, Execution, Outcome, id};
@@ -154,7 +155,7 @@ fn make_set(digit: char) -> TlsSet {
 }
 
 fn make_client(fleet: &Fleet) -> Client {
-    let http = Tls::new().and_then(|tls| tls.aws_client());
+    let http = Tls::new(Roots::System).and_then(|tls| tls.aws_client());
     let config = aws_sdk_ssm::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

@@ -15,6 +15,7 @@ use docker_tls_certgen::function::handler::{self, Outcome, Progress, Report};
 use docker_tls_certgen::function::watch::Watch;
 use docker_tls_certgen::machine::http::Tls;
 use docker_tls_certgen::machine::real::{self, RealMachine};
+use docker_tls_certgen::machine::roots::Roots;
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -73,7 +74,7 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let (response, report) = handle(arguments, &event, &url).await?;
     if let Ok(url) = &url {
         let deadline = Instant::now() + TIME_LIMIT;
-        Courier::new(&Tls::new()?)?
+        Courier::new(&Tls::new(Roots::System)?)?
             .deliver(url, &response.body(), deadline, real::jitter)
             .await?;
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use docker_tls_certgen::machine::http::{ClientError, Tls};
 use docker_tls_certgen::machine::real::{self, RealMachine};
+use docker_tls_certgen::machine::roots::Roots;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::store::folder::Folder;
@@ -146,7 +147,7 @@ pub enum Store {
 impl Store {
     /// SSM in the account and region that the environment names.
     pub async fn ssm() -> Result<Self, ClientError> {
-        let client = Tls::new()?.aws_client()?;
+        let client = Tls::new(Roots::System)?.aws_client()?;
         Ok(Self::Ssm(Ssm::from_defaults(client).await))
     }
 

@@ -18,6 +18,7 @@ mod logging;
 mod ownership;
 mod refused_reads;
 mod repair;
+mod roots;
 mod rotation;
 mod secrets;
 mod watch;

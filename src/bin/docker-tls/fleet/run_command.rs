@@ -16,6 +16,7 @@ use docker_tls_certgen::fleet::NodeId;
 use docker_tls_certgen::fleet::target::Target;
 use docker_tls_certgen::fleet::verdict::Answer;
 use docker_tls_certgen::machine::http::{Tls, chain_of};
+use docker_tls_certgen::machine::roots::Roots;
 use tokio::time::{Instant, sleep};
 
 use crate::error::ToolError;
@@ -121,7 +122,10 @@ impl RunCommand {
     /// Takes region, credentials and endpoint from where every AWS tool takes them.
     pub async fn connect() -> Result<Self, ToolError> {
         let defaults = aws_config::defaults(BehaviorVersion::latest());
-        let config = defaults.http_client(Tls::new()?.aws_client()?).load().await;
+        let config = defaults
+            .http_client(Tls::new(Roots::System)?.aws_client()?)
+            .load()
+            .await;
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT);
         let retries = RetryConfig::standard()
             .with_max_attempts(MAX_TRIES)

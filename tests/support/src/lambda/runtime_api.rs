@@ -163,6 +163,18 @@ impl Function {
         request_id
     }
 
+    /// Waits until the process has ended by itself, and returns all that it has written to stdout and stderr.
+    #[track_caller]
+    pub fn wait(self) -> String {
+        let reports = self.reports.lock().expect("no other invocation panicked");
+        match reports.recv_timeout(GRACE) {
+            Ok(Report::Ended) => {}
+            report => panic!("the function has not ended: {report:?}\n{}", self.log()),
+        }
+        drop(reports);
+        self.stop()
+    }
+
     /// Kills the process, and returns all that it has written to stdout and stderr.
     pub fn stop(mut self) -> String {
         self.end();
