@@ -28,7 +28,7 @@ use crate::cloud::Endpoints;
 use crate::figures::{Figures, counted, grouped};
 use crate::function::{command, event};
 use crate::store::Parameters;
-use crate::tls::{Identity, serve_plainly};
+use crate::tls::serve_plainly;
 
 /// Events, functions and seconds for each attempt, of each case: other cases can be asked for by this variable.
 const VARIABLE: &str = "BUSY";
@@ -171,8 +171,8 @@ impl Case {
             ssm: format!("http://{}", serve_plainly(account::routes(&account)).await),
             sink: serve_plainly(inbox.routes()).await.to_string(),
         };
-        let program = bench.bootstrap.display().to_string();
-        let _functions = Functions::start(self.functions, &program, &endpoints, &bench.identity);
+        let program = bench.deployed.display().to_string();
+        let _functions = Functions::start(self.functions, &program, &endpoints);
         let mut waiting = Vec::new();
         for _ in 0..self.functions {
             waiting.push(lambda.waiting().await);
@@ -365,11 +365,11 @@ async fn receive(State(inbox): State<Arc<Inbox>>, body: Bytes) {
 struct Functions(Vec<Child>);
 
 impl Functions {
-    fn start(count: usize, program: &str, endpoints: &Endpoints, identity: &Identity) -> Self {
+    fn start(count: usize, program: &str, endpoints: &Endpoints) -> Self {
         check_open_files(count * OPEN_FILES_EACH + OPEN_FILES);
         let mut functions = Self(Vec::with_capacity(count));
         for _ in 0..count {
-            let process = command(&[program.to_owned()], endpoints, identity).spawn();
+            let process = command(&[program.to_owned()], endpoints).spawn();
             functions
                 .0
                 .push(process.unwrap_or_else(|error| panic!("{program}: {error}")));

@@ -7,16 +7,10 @@ use std::path::Path;
 use crate::cloud::Cloud;
 use crate::function::Function;
 use crate::store::Parameters;
-use crate::tls::Identity;
 
 /// How many instructions of user mode it takes until the function asks for its first event, and, with an event, until
 /// it asks for the next one.
-pub async fn count(
-    bootstrap: &Path,
-    event: Option<(&str, &Parameters)>,
-    cloud: &mut Cloud,
-    identity: &Identity,
-) -> u64 {
+pub async fn count(bootstrap: &Path, event: Option<(&str, &Parameters)>, cloud: &mut Cloud) -> u64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let counts = folder.path().join("callgrind.out");
     let by = [
@@ -28,7 +22,7 @@ pub async fn count(
     if let Some((_, parameters)) = event {
         cloud.set(parameters.clone());
     }
-    let mut function = Function::start(bootstrap, &by, cloud, identity).await;
+    let mut function = Function::start(bootstrap, &by, cloud).await;
     if let Some((event, _)) = event {
         (_, function) = function.handle(event, cloud).await;
     }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::store::Parameters;
-use crate::tls::{HOST, Identity, serve_plainly};
+use crate::tls::{HOST, Identity, OTHER_HOST, serve_plainly};
 
 /// How long an event may take: in the header it is a date, so far away that a run under an emulator meets it too.
 const DEADLINE_MILLISECONDS: &str = "4102444800000";
@@ -72,8 +72,8 @@ impl Cloud {
         Self {
             endpoints: Endpoints {
                 runtime: serve_plainly(runtime).await,
-                ssm: format!("https://{HOST}:{}", identity.serve(ssm).await.port()),
-                sink: format!("{HOST}:{}", identity.serve(sink).await.port()),
+                ssm: format!("https://{HOST}:{}", identity.serve(HOST, ssm).await.port()),
+                sink: identity.serve(OTHER_HOST, sink).await.to_string(),
             },
             milestones,
             account,

@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 
 use crate::cloud::{Cloud, Endpoints, Milestone};
 use crate::process::Process;
-use crate::tls::Identity;
 
 /// What one cold process took.
 #[derive(Clone, Debug)]
@@ -44,15 +43,10 @@ pub struct Function {
 
 impl Function {
     /// Starts it, perhaps by another program, and waits until it asks for an event.
-    pub async fn start(
-        bootstrap: &Path,
-        by: &[String],
-        cloud: &mut Cloud,
-        identity: &Identity,
-    ) -> Self {
+    pub async fn start(bootstrap: &Path, by: &[String], cloud: &mut Cloud) -> Self {
         let mut words = by.to_vec();
         words.push(bootstrap.display().to_string());
-        let mut command = Command::from(command(&words, &cloud.endpoints, identity));
+        let mut command = Command::from(command(&words, &cloud.endpoints));
         command.kill_on_drop(true);
         let began = Instant::now();
         let process = command
@@ -123,7 +117,7 @@ impl Function {
 }
 
 /// A program and its arguments, as Lambda starts them.
-pub fn command(words: &[String], endpoints: &Endpoints, identity: &Identity) -> process::Command {
+pub fn command(words: &[String], endpoints: &Endpoints) -> process::Command {
     let mut command = process::Command::new(&words[0]);
     command
         .args(&words[1..])
@@ -133,7 +127,6 @@ pub fn command(words: &[String], endpoints: &Endpoints, identity: &Identity) -> 
         .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
         .env("AWS_ENDPOINT_URL_SSM", &endpoints.ssm)
         .env("RESPONSE_URL_ALLOWED_HOSTS", &endpoints.sink)
-        .env("SSL_CERT_FILE", identity.roots())
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command

@@ -2,9 +2,8 @@
 //! on the clock with `tests/bench/limits.json`.
 //!
 //! Every event is sent to a process of its own, for a function that is called so rarely is nearly always cold. Parameter
-//! Store and the place for responses are on loopback, over TLS, so that both handshakes and the parsing of the roots
-//! count. [`function`] is the measured process, [`cloud`], [`store`] and [`tls`] what it talks to, [`callgrind`] counts
-//! instructions, [`probe`] and [`fleet`] measure the tool, [`busy`] many functions at once, and [`guard`] holds the limits.
+//! Store and the place for responses are on loopback, over TLS, so that both handshakes count. [`function`] is the measured process, [`cloud`], [`store`] and [`tls`] what it talks to, [`callgrind`] counts
+//! instructions, [`probe`] and [`fleet`] measure the tool, [`quota`] a part of a CPU, [`busy`] many functions at once, and [`guard`] holds the limits.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
@@ -18,6 +17,7 @@ mod guard;
 mod micro;
 mod probe;
 mod process;
+mod quota;
 mod store;
 mod tls;
 
@@ -33,7 +33,7 @@ use crate::cloud::Cloud;
 use crate::figures::{Figures, counted, grouped, megabytes, milliseconds};
 use crate::function::{Function, Run, event};
 use crate::store::Parameters;
-use crate::tls::{Identity, ROOTS};
+use crate::tls::Identity;
 
 /// How often everything is measured that the clock has a part in.
 const RUNS: usize = 30;
@@ -42,7 +42,7 @@ const COUNTS: usize = 3;
 
 /// Everything that takes part in a measurement.
 pub struct Bench {
-    bootstrap: PathBuf,
+    deployed: PathBuf,
     zip: PathBuf,
     identity: Identity,
     cloud: Cloud,
@@ -71,8 +71,15 @@ fn main() -> ExitCode {
         if is_asked_for("guard") {
             return guard::check(&mut bench).await;
         }
-        if !is_asked_for("busy") {
+        let [only_quota, only_busy] = ["quota", "busy"].map(is_asked_for);
+        if !only_quota && !only_busy {
             print_table(&mut bench).await;
+        }
+        if !only_busy {
+            quota::print_table(&mut bench).await;
+        }
+        if only_quota {
+            return ExitCode::SUCCESS;
         }
         busy::print_table(&mut bench).await
     })
@@ -81,9 +88,10 @@ fn main() -> ExitCode {
 impl Bench {
     async fn new() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/lambda");
-        let identity = Identity::new();
+        let deployed = root.join("bootstrap/bootstrap");
+        let identity = Identity::new(&deployed);
         Self {
-            bootstrap: root.join("bootstrap/bootstrap"),
+            deployed,
             zip: root.join("bootstrap.zip"),
             cloud: Cloud::start(&identity).await,
             identity,
@@ -98,7 +106,7 @@ impl Bench {
                 panic!("{}: {error}; `make build` makes it", path.display())
             })
         };
-        (size(&self.zip).len(), size(&self.bootstrap).len())
+        (size(&self.zip).len(), size(&self.deployed).len())
     }
 
     /// The events that are measured.
@@ -129,9 +137,14 @@ impl Bench {
 
     /// One event in a process of its own.
     pub async fn run(&mut self, event: &str, parameters: Parameters) -> Run {
+        self.run_by(&[], event, parameters).await
+    }
+
+    /// The same, with the process started by other words.
+    pub async fn run_by(&mut self, by: &[String], event: &str, parameters: Parameters) -> Run {
         self.cloud.set(parameters);
         let cloud = &mut self.cloud;
-        let function = Function::start(&self.bootstrap, &[], cloud, &self.identity).await;
+        let function = Function::start(&self.identity.bootstrap(), by, cloud).await;
         let (run, function) = function.handle(event, cloud).await;
         function.end().await;
         run
@@ -141,9 +154,10 @@ impl Bench {
     pub async fn instructions(&mut self, case: Option<&Case>) -> u64 {
         let event = case.map(|case| (case.event.as_str(), &case.parameters));
         let mut least = u64::MAX;
+        let bootstrap = self.identity.bootstrap();
         for _ in 0..COUNTS {
             let cloud = &mut self.cloud;
-            let count = callgrind::count(&self.bootstrap, event, cloud, &self.identity);
+            let count = callgrind::count(&bootstrap, event, cloud);
             least = least.min(count.await);
         }
         least
@@ -152,7 +166,7 @@ impl Bench {
 
 async fn print_table(bench: &mut Bench) {
     let title = format!(
-        "DockerTLSCertGenerate: medians of {RUNS} cold processes (least–most), in ms and MB; {ROOTS} roots"
+        "DockerTLSCertGenerate: medians of {RUNS} cold processes (least–most), in ms and MB"
     );
     let columns = ["wall", "CPU", "peak memory", "requests", "instructions"].map(str::to_owned);
     let mut table = Table::new(&title, "", &columns);

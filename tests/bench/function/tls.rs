@@ -1,93 +1,116 @@
-//! Servers on loopback that speak TLS, and the certificates that make a client believe them.
+//! Servers on loopback that speak TLS, and a function that believes them as it believes AWS.
+//!
+//! In Lambda the function has no file of roots: it trusts those that it was built with. So that nothing else is
+//! measured, the function here is a copy in which one of them has another key, which the servers' certificates are
+//! signed with.
 
-use std::io::Write as _;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::serve::Listener;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, DnValue, IsCa,
+    KeyPair, PublicKeyData as _,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use webpki_roots::TLS_SERVER_ROOTS;
 
-/// The name that every server here goes by.
+/// The name that the tool's servers go by, and Parameter Store.
 pub const HOST: &str = "localhost";
+/// The name that the place for responses goes by: another, so that no session is taken up again, as in the cloud.
+pub const OTHER_HOST: &str = "127.0.0.1";
+/// The name of a root of AWS's own whose key is on P-256.
+const ROOT: [(DnType, &str); 3] = [
+    (DnType::CountryName, "US"),
+    (DnType::OrganizationName, "Amazon"),
+    (DnType::CommonName, "Amazon Root CA 3"),
+];
+/// The bytes of a point on P-256.
+const POINT_BYTES: usize = 65;
 
-/// How many CAs a Linux distribution trusts, and so a function has to read before its first connection. Not this
-/// machine's own are taken, for then no two machines would count the same instructions.
-pub const ROOTS: usize = 145;
-/// Makes such a root as long as theirs are on average: some 1,500 characters of PEM.
-const PADDING: [u8; 700] = [b' '; 700];
-/// A private arc, as good as any for an extension that says nothing.
-const PADDING_OID: [u64; 7] = [1, 3, 6, 1, 4, 1, 55555];
-
-/// What the servers present, and the file of roots with which a client accepts it.
+/// A root of the function's that signs for the servers here.
 pub struct Identity {
-    config: Arc<ServerConfig>,
-    roots: NamedTempFile,
+    ca: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
 }
 
 impl Identity {
-    /// A certificate of the last of [`ROOTS`] CAs.
-    pub fn new() -> Self {
-        let mut text = String::new();
-        for number in 1..ROOTS {
-            text += &make_root(number).pem();
+    /// Makes the root's new key, and the copy of the function that has it.
+    pub fn new(bootstrap: &Path) -> Self {
+        let mut root = CertificateParams::new([]).expect("no name is no bad name");
+        root.distinguished_name = DistinguishedName::new();
+        for (kind, value) in ROOT {
+            let value = value.try_into().expect("it is printable");
+            root.distinguished_name
+                .push(kind, DnValue::PrintableString(value));
         }
-        let ca = make_root(ROOTS);
-        text += &ca.pem();
-        let server_key = KeyPair::generate().expect("a key can be made");
-        let server = CertificateParams::new([HOST.to_owned()]).expect("a good name");
-        let server = server.signed_by(&server_key, &ca);
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key can be made");
+        let ca = CertifiedIssuer::self_signed(root, key).expect("a CA can be made");
+        let identity = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            ca,
+        };
+        let mut program = fs::read(bootstrap).unwrap_or_else(|error| {
+            panic!("{}: {error}; `make build` makes it", bootstrap.display())
+        });
+        identity.exchange_key(&mut program);
+        let copy = identity.bootstrap();
+        fs::write(&copy, program).expect("there is room for a copy");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        identity
+    }
+
+    /// The function that trusts the servers here.
+    pub fn bootstrap(&self) -> PathBuf {
+        self.folder.path().join("bootstrap")
+    }
+
+    /// Puts the new key where the program has the root's.
+    fn exchange_key(&self, program: &mut [u8]) {
+        let (_, name) = &ROOT[2];
+        let names = |subject: &[u8]| subject.ends_with(name.as_bytes());
+        let mut roots = TLS_SERVER_ROOTS.iter();
+        let root = roots.find(|root| names(&root.subject));
+        let key = &*root.expect("Mozilla trusts it").subject_public_key_info;
+        let point = &key[key.len() - POINT_BYTES..];
+        let found = program.windows(POINT_BYTES);
+        let mut places = found.enumerate().filter(|(_, bytes)| *bytes == point);
+        let (place, _) = places.next().expect("the function has the root");
+        assert!(places.next().is_none(), "the function has the root twice");
+        program[place..place + POINT_BYTES].copy_from_slice(self.ca.key().der_bytes());
+    }
+
+    /// Serves a host over TLS for as long as the program runs.
+    pub async fn serve(&self, host: &str, routes: Router) -> SocketAddr {
+        let key = KeyPair::generate().expect("a key can be made");
+        let server = CertificateParams::new([host.to_owned()]).expect("a good name");
+        let server = server.signed_by(&key, &self.ca);
         let server = server.expect("a certificate can be made");
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(
                 vec![CertificateDer::from(server)],
-                PrivateKeyDer::try_from(server_key.serialize_der()).expect("a good key"),
+                PrivateKeyDer::try_from(key.serialize_der()).expect("a good key"),
             )
             .expect("key and certificate match");
-        let mut roots = NamedTempFile::new().expect("a temporary file");
-        roots.write_all(text.as_bytes()).expect("the file takes it");
-        Self {
-            config: Arc::new(config),
-            roots,
-        }
-    }
-
-    /// The file of roots.
-    pub fn roots(&self) -> &Path {
-        self.roots.path()
-    }
-
-    /// Serves over TLS for as long as the program runs.
-    pub async fn serve(&self, routes: Router) -> SocketAddr {
         let (tcp, address) = listen().await;
         let listener = TlsListener {
             tcp,
-            acceptor: TlsAcceptor::from(Arc::clone(&self.config)),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
         };
         tokio::spawn(axum::serve(listener, routes).into_future());
         address
     }
-}
-
-fn make_root(number: usize) -> CertifiedIssuer<'static, KeyPair> {
-    let mut root = CertificateParams::new([]).expect("no name is no bad name");
-    let name = format!("Root {number:03}");
-    root.distinguished_name.push(DnType::CommonName, name);
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let padding = CustomExtension::from_oid_content(&PADDING_OID, PADDING.to_vec());
-    root.custom_extensions.push(padding);
-    let key = KeyPair::generate().expect("a key can be made");
-    CertifiedIssuer::self_signed(root, key).expect("a CA can be made")
 }
 
 /// Serves without TLS for as long as the program runs.
