@@ -112,10 +112,10 @@ impl fmt::Display for NoAnswer {
         match &self.origin {
             Some(origin) => write!(
                 f,
-                "the certificate of {host} is of no CA that is trusted here, which are those of {origin}; SSL_CERT_FILE \
-                 can name a file of others"
+                "on the way to {host} is a certificate of no CA that is trusted here, which are those of {origin}; \
+                 SSL_CERT_FILE can name a file with all that are to be trusted instead"
             ),
-            None => write!(f, "no answer from {host}"),
+            None => write!(f, "the request to {host} failed"),
         }
     }
 }

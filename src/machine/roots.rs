@@ -23,7 +23,11 @@ pub enum Roots {
 
 /// No root could be read.
 #[derive(Debug, thiserror::Error)]
-#[error("no root certificate could be read of {origin}{}; expected certificates in PEM", listed(.errors))]
+#[error(
+    "no root certificate could be read of {origin}{}; expected certificates in PEM, where the system keeps those of its \
+     package ca-certificates, or where SSL_CERT_FILE or SSL_CERT_DIR says",
+    listed(.errors)
+)]
 pub struct NoRoots {
     origin: Origin,
     errors: Vec<String>,
@@ -57,11 +61,11 @@ impl fmt::Display for Origin {
 
 /// Takes the roots.
 pub fn load(roots: Roots) -> Result<(RootCertStore, Origin), NoRoots> {
-    let named = VARIABLES.map(|name| (name, env::var(name).unwrap_or_default()));
-    let named: Vec<_> = named
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
+    let named = VARIABLES.into_iter().filter_map(|name| {
+        let value = env::var_os(name)?;
+        Some((name, value.to_string_lossy().into_owned()))
+    });
+    let named: Vec<_> = named.collect();
     let origin = match roots {
         _ if !named.is_empty() => Origin::Variables(named),
         Roots::System => Origin::System,
@@ -75,7 +79,7 @@ pub fn load(roots: Roots) -> Result<(RootCertStore, Origin), NoRoots> {
     let (_, ignored) = store.add_parsable_certificates(certs);
     let mut errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     if ignored > 0 {
-        errors.push(format!("{ignored} certificates cannot be decoded"));
+        errors.push(format!("certificates that cannot be decoded: {ignored}"));
     }
     if store.is_empty() {
         return Err(NoRoots { origin, errors });

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use docker_tls_testing::acceptor::Acceptor;
@@ -115,7 +115,7 @@ fn a_server_is_believed_whose_ca_is_in_the_file_and_another_is_named_with_the_ro
         let failed = start(&ssm, roots).function.invoke(SHORT_TIMEOUT, &watch);
         let failed = failed.expect_err("it does not connect");
         let told = format!(
-            "the certificate of {HOST} is of no CA that is trusted here, which are those of {origin}"
+            "on the way to {HOST} is a certificate of no CA that is trusted here, which are those of {origin}"
         );
         assert!(failed.contains(&told), "{failed}");
         assert!(failed.contains("UnknownIssuer"), "{failed}");
@@ -134,10 +134,14 @@ fn a_file_of_roots_that_has_none_is_named_and_the_function_does_not_start() {
         ("empty.pem", Some(""), ""),
         ("text.pem", Some("no PEM at all"), ""),
         ("half.pem", Some(half), "failed to read PEM"),
-        ("other.pem", Some(other), "1 certificates cannot be decoded"),
+        ("other.pem", Some(other), "cannot be decoded: 1"),
         ("missing.pem", None, "No such file"),
+        ("", None, "No such file"),
     ] {
-        let file = folder.path().join(name);
+        let file = match name {
+            "" => PathBuf::new(),
+            name => folder.path().join(name),
+        };
         if let Some(content) = content {
             fs::write(&file, content).expect("the folder is ours");
         }
