@@ -209,7 +209,7 @@ $(CARGO_DENY)/bin/cargo-deny $(CARGO_FUZZ)/bin/cargo-fuzz: target/tools/%:
 build: check-bootstrap target/lambda/bootstrap.zip
 
 target/lambda/bootstrap.zip: $(BOOTSTRAP)
-	$(VENV)/bin/python -c 'import sys, zopfli; zopfli.ZipFile(sys.argv[1], "w", iterations=1).write(sys.argv[2], "bootstrap")' $@ $<
+	$(VENV)/bin/python -c 'import sys, zopfli; zip = zopfli.ZipFile(sys.argv[1], "w", iterations=1); zip.write(sys.argv[2], "bootstrap"); zip.close()' $@ $<
 
 # Linked by zig, which brings the symbols of every glibc and a static unwinder; this machine's own linker would take
 # whatever glibc is installed here. The profile is Cargo.toml's: cargo-lambda's own would abort on a panic, and even

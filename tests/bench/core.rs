@@ -4,15 +4,17 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use docker_tls_certgen::machine::real::SystemMint;
+use docker_tls_certgen::pki::private_key::PrivateKey;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
 use docker_tls_testing::event::{assess, make_adoption, make_change, make_update};
 use docker_tls_testing::sets::{NOW, make_deployed};
 use serde_json::json;
 
-criterion_group!(benches, decode_and_decide, issue, rotate);
+criterion_group!(benches, decode_and_decide, load_keys, issue, rotate);
 criterion_main!(benches);
 
 fn decode_and_decide(criterion: &mut Criterion) {
@@ -23,6 +25,23 @@ fn decode_and_decide(criterion: &mut Criterion) {
             let assessment = assess(black_box(&adopted));
             let plan = planner::plan(&spec, &assessment, NOW).expect("nothing is refused");
             assert!(plan.is_keep(), "{plan}");
+        });
+    });
+}
+
+/// What decoding cannot do without: a damaged key would be found by a daemon only when it starts.
+fn load_keys(criterion: &mut Criterion) {
+    let deployed = make_deployed();
+    let keys = [Part::CaKey, Part::Key].map(|part| {
+        let key = PrivateKey::decode(deployed[&part].value.expose());
+        key.expect("a daemon loads it")
+    });
+    criterion.bench_function("load its two RSA keys, which checks them", |bencher| {
+        bencher.iter(|| {
+            for key in &keys {
+                let loaded = PrivateKey::from_der(black_box(key.der()));
+                assert!(loaded.is_ok());
+            }
         });
     });
 }

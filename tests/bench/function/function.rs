@@ -111,7 +111,8 @@ impl Function {
         self.observe().cpu().expect("the process has not ended")
     }
 
-    fn observe(&self) -> Process {
+    /// The process, as /proc shows it.
+    pub fn observe(&self) -> Process {
         Process(self.process.id().expect("the process has not ended"))
     }
 }

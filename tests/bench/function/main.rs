@@ -2,8 +2,9 @@
 //! on the clock with `tests/bench/limits.json`.
 //!
 //! Every event is sent to a process of its own, for a function that is called so rarely is nearly always cold. Parameter
-//! Store and the place for responses are on loopback, over TLS, so that both handshakes count. [`function`] is the measured process, [`cloud`], [`store`] and [`tls`] what it talks to, [`callgrind`] counts
-//! instructions, [`probe`] and [`fleet`] measure the tool, [`quota`] a part of a CPU, [`busy`] many functions at once, and [`guard`] holds the limits.
+//! Store and the place for responses are on loopback, over TLS, so that both handshakes count. [`function`] is the
+//! measured process, [`cloud`], [`store`] and [`tls`] what it talks to, [`callgrind`] counts instructions, [`probe`] and
+//! [`fleet`] measure the tool, [`quota`] a part of a CPU, [`busy`] many functions at once, and [`guard`] holds the limits.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
@@ -32,6 +33,7 @@ use docker_tls_testing::table::Table;
 use crate::cloud::Cloud;
 use crate::figures::{Figures, counted, grouped, megabytes, milliseconds};
 use crate::function::{Function, Run, event};
+use crate::quota::Quota;
 use crate::store::Parameters;
 use crate::tls::Identity;
 
@@ -137,14 +139,22 @@ impl Bench {
 
     /// One event in a process of its own.
     pub async fn run(&mut self, event: &str, parameters: Parameters) -> Run {
-        self.run_by(&[], event, parameters).await
+        self.run_within(None, event, parameters).await
     }
 
-    /// The same, with the process started by other words.
-    pub async fn run_by(&mut self, by: &[String], event: &str, parameters: Parameters) -> Run {
+    /// The same, with so much of a CPU for the event.
+    pub async fn run_within(
+        &mut self,
+        quota: Option<&Quota>,
+        event: &str,
+        parameters: Parameters,
+    ) -> Run {
         self.cloud.set(parameters);
         let cloud = &mut self.cloud;
-        let function = Function::start(&self.identity.bootstrap(), by, cloud).await;
+        let function = Function::start(&self.identity.bootstrap(), &[], cloud).await;
+        if let Some(quota) = quota {
+            quota.take_in(function.observe().0);
+        }
         let (run, function) = function.handle(event, cloud).await;
         function.end().await;
         run

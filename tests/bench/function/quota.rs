@@ -20,87 +20,80 @@ const PERIOD: u64 = 20_000;
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// A control group of so much of a CPU, which is removed in the end.
-struct Quota {
-    folder: PathBuf,
-    /// The file that a process joins by.
-    joined_by: &'static str,
-}
+pub struct Quota(PathBuf);
 
 impl Quota {
-    /// Makes one; none where this is not root's to make, or the kernel has no such groups.
+    /// Makes one; none where this is not root's to make, or the kernel has no such groups here.
     fn of(memory_mb: u64) -> Option<Self> {
         let microseconds = PERIOD * memory_mb / WHOLE_CPU_MB;
-        let name = format!("docker-tls-bench-{}-{memory_mb}", process::id());
+        let name = format!("docker-tls-bench-{}", process::id());
         let root = Path::new(CGROUPS);
         if root.join("cgroup.controllers").exists() {
             drop(fs::write(root.join("cgroup.subtree_control"), "+cpu"));
-            let limits = [("cpu.max", format!("{microseconds} {PERIOD}"))];
-            Self::make(root.join(name), "cgroup.procs", &limits)
+            let limit = ("cpu.max", format!("{microseconds} {PERIOD}"));
+            Self::make(root.join(name), &[limit])
         } else {
             let limits = [
                 ("cpu.cfs_period_us", PERIOD.to_string()),
                 ("cpu.cfs_quota_us", microseconds.to_string()),
             ];
-            Self::make(root.join("cpu").join(name), "tasks", &limits)
+            Self::make(root.join("cpu").join(name), &limits)
         }
     }
 
-    fn make(folder: PathBuf, joined_by: &'static str, limits: &[(&str, String)]) -> Option<Self> {
+    fn make(folder: PathBuf, limits: &[(&str, String)]) -> Option<Self> {
         fs::create_dir(&folder).ok()?;
-        let quota = Self { folder, joined_by };
+        let quota = Self(folder);
         for (file, limit) in limits {
-            fs::write(quota.folder.join(file), limit).ok()?;
+            fs::write(quota.0.join(file), limit).ok()?;
         }
         Some(quota)
     }
 
-    /// The words that start a program in it.
-    fn words(&self) -> Vec<String> {
-        let file = self.folder.join(self.joined_by);
-        let script = format!("echo $$ > {} && exec \"$0\"", file.display());
-        vec!["sh".to_owned(), "-c".to_owned(), script]
+    /// Takes in a process with all its threads.
+    pub fn take_in(&self, process: u32) {
+        let file = self.0.join("cgroup.procs");
+        fs::write(file, process.to_string()).expect("the process has not ended");
     }
 }
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        // Its processes have ended.
-        drop(fs::remove_dir(&self.folder));
+        // Its process has ended.
+        drop(fs::remove_dir(&self.0));
     }
 }
 
-/// Prints how long everything takes with each.
+/// Prints how long each event takes with each. The start is not held back, for Lambda gives it more.
 pub async fn print_table(bench: &mut Bench) {
-    let quotas = MEMORY_MB.map(Quota::of);
-    let [Some(first), Some(second), Some(third)] = quotas else {
-        println!("how long it takes with Lambda's CPU: only root can measure, with control groups");
+    if Quota::of(WHOLE_CPU_MB).is_none() {
+        println!(
+            "with the CPU that Lambda gives: not measured, for that takes root, and control groups for CPUs"
+        );
         return;
-    };
+    }
     let title = format!(
-        "with the CPU that Lambda gives: medians of {RUNS} cold processes (least–most), in ms"
+        "with the CPU that Lambda gives an event: medians of {RUNS} cold processes (least–most), in ms"
     );
     let columns = MEMORY_MB.map(|memory| format!("{memory} MB"));
     let mut table = Table::new(&title, "", &columns);
-    let cases = bench.cases().await;
-    for (number, case) in cases.iter().enumerate() {
-        let (mut starts, mut events) = (Vec::new(), Vec::new());
-        for quota in [&first, &second, &third] {
-            let words = quota.words();
+    for case in bench.cases().await {
+        let mut cells = Vec::new();
+        for memory in MEMORY_MB {
             let mut runs = Vec::new();
             for _ in 0..RUNS {
+                // What one process has used up is not taken from the next.
+                let quota = Quota::of(memory);
+                let parameters = case.parameters.clone();
                 runs.push(
                     bench
-                        .run_by(&words, &case.event, case.parameters.clone())
+                        .run_within(quota.as_ref(), &case.event, parameters)
                         .await,
                 );
             }
-            starts.push(Figures::of(&runs, |run| milliseconds(run.start.wall)).show());
-            events.push(Figures::of(&runs, |run| milliseconds(run.event.wall)).show());
+            cells.push(Figures::of(&runs, |run| milliseconds(run.event.wall)).show());
         }
-        if number == 0 {
-            table.add("cold start", starts);
-        }
-        table.add(case.name, events);
+        table.add(case.name, cells);
     }
     table.print();
 }

@@ -57,7 +57,9 @@ impl Identity {
         let key = KeyPair::generate().expect("a key can be made");
         let ca = CertifiedIssuer::self_signed(root, key).expect("a CA can be made");
         let identity = Self {
-            folder: tempfile::tempdir().expect("a temporary folder"),
+            // Beside the original, for not everywhere may a temporary file be executed.
+            folder: TempDir::new_in(bootstrap.parent().expect("it is in a folder"))
+                .expect("it was built there"),
             ca,
         };
         let mut program = fs::read(bootstrap).unwrap_or_else(|error| {
