@@ -204,17 +204,27 @@ fn read_body(body: &str) -> Option<Zeroizing<Vec<u8>>> {
 
 /// The sequence of DER that the base64 begins with; what follows it does not matter.
 fn read_der(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut der = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut decoder = Decoder::default();
-    for c in text.chars().filter(|c| !c.is_whitespace()) {
-        let Some(value) = u8::try_from(c).ok().and_then(sextet) else {
-            break;
-        };
-        der.extend(decoder.push(value));
-    }
+    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+    compact.extend(text.chars().filter(|c| !c.is_whitespace()));
+    // Mostly it is base64 to its end.
+    let der = STANDARD.decode(&*compact).map(Zeroizing::new);
+    let mut der = der.unwrap_or_else(|_| read_beginning(&compact));
     let len = sequence_len(&der).filter(|len| *len <= der.len())?;
     der.truncate(len);
     Some(der)
+}
+
+/// What a text begins with that is base64.
+fn read_beginning(text: &str) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut decoder = Decoder::default();
+    let sextets = text
+        .chars()
+        .map_while(|c| u8::try_from(c).ok().and_then(sextet));
+    for sextet in sextets {
+        bytes.extend(decoder.push(sextet));
+    }
+    bytes
 }
 
 /// Turns characters of base64 into bytes; bits that are left at the end are dropped.

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use zeroize::Zeroizing;
 
 /// Go takes trailing bits that are not zero, and wants the padding.
@@ -34,6 +34,10 @@ pub struct Block {
 /// What `base64 -d` of the GNU coreutils writes: it ignores line feeds and nothing else, goes on behind a padding, and
 /// writes what it has got when it meets what is no base64.
 pub fn file(value: &str) -> Zeroizing<Vec<u8>> {
+    // Good base64 in one line, as this function and the deployed handler write it.
+    if let Ok(file) = STANDARD.decode(value) {
+        return Zeroizing::new(file);
+    }
     let mut written = Zeroizing::new(Vec::with_capacity(value.len()));
     let mut group = Zeroizing::new([0; GROUP_CHARS]);
     let mut filled = 0;
