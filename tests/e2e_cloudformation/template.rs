@@ -94,7 +94,7 @@ impl Template {
             "  DockerTLSCertFunction:\n",
             "  DockerTLSCertGenerate:\n",
         );
-        let text = without(&text, "  ResponsesNotDelivered:\n", "Outputs:\n");
+        let text = without(&text, "  EventsDropped:\n", "Outputs:\n");
         let text = without(&text, "  ServiceToken:\n", "  CACertSSMKey:\n");
         let token = format!("!ImportValue {function}-ServiceToken");
         Self(text.replace("!GetAtt DockerTLSCertFunction.Arn", &token))
