@@ -22,14 +22,15 @@
 //!           plan::trust       what the operator trusts besides            │
 //!         plan::recording     what the state remembers of it              │
 //!       plan::publication     what is written, and that the next event    │
-//!         plan::issuance      keeps it; what is issued for that           ┘
+//!         plan::issuance      keeps it; what is issued for that           │
+//!       plan::standing        how the set stands then                     ┘
 //!     function::getter      reads one published parameter
 //!   cloudformation::response      the body, at most 4096 bytes
 //!   function::delivery      put to the URL, byte for byte, until it is taken
 //! ```
 //!
-//! A schedule's event takes another way: [`function::watch`] reads sets and inspects them, by the same planner, and
-//! [`function::metrics`] has a line of the log for each, which alarms go by.
+//! A schedule's event takes another way: [`function::watch`] reads sets and tells how they stand, by the same planner.
+//! [`function::metrics`] has a line of the log for each set that is kept or watched, which alarms go by.
 //!
 //! The rules that the core follows, worked examples and a glossary are in `docs/rotation.md`.
 //!
