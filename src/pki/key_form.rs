@@ -139,8 +139,8 @@ fn short_rsa_public_key(fields: &[Any<'_>]) -> Option<PublicKeyInfo> {
     };
     let bits = significant(modulus.data);
     let bits = 8 * bits.len() - usize::try_from(bits.first()?.leading_zeros()).ok()?;
-    let is_whole = *significant(&product(p.data, q.data)) == *significant(modulus.data);
-    if bits >= MIN_RSA_BITS || !is_whole {
+    if bits >= MIN_RSA_BITS || *significant(&product(p.data, q.data)) != *significant(modulus.data)
+    {
         return None;
     }
     let key = sequence(&[modulus, exponent])?.to_der_vec().ok()?;
