@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
-use x509_parser::asn1_rs::{Oid, oid};
+use x509_parser::asn1_rs::{Any, BitString, Oid, oid};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_SHA1WITHRSA,
@@ -18,7 +18,8 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::{SubjectPublicKeyInfo, X509Name, X509Version};
+use x509_parser::verify::verify_signature;
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name, X509Version};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::name_constraints::NameConstraints;
@@ -302,20 +303,30 @@ enum SignatureCheck {
 
 impl SignatureCheck {
     fn of(der: &[u8], public_key: &[u8]) -> Self {
-        let Ok((_, parsed)) = X509Certificate::from_der(der) else {
+        let Some((signed, algorithm, signature)) = signed_parts(der) else {
             return Self::Bad;
         };
         let Ok((_, key)) = SubjectPublicKeyInfo::from_der(public_key) else {
             return Self::Unknown;
         };
-        match parsed.verify_signature(Some(&key)) {
+        match verify_signature(&key, &algorithm, &signature, signed) {
             Ok(()) => Self::Good,
             // aws-lc-rs has one error for a bad signature and for a key that it does not take, so its error says less
             // than algorithm and key do.
-            Err(_) if is_refusal_certain(&parsed.signature_algorithm.algorithm, &key) => Self::Bad,
+            Err(_) if is_refusal_certain(&algorithm.algorithm, &key) => Self::Bad,
             Err(_) => Self::Unknown,
         }
     }
+}
+
+/// What is signed, with what, and the signature (RFC 5280, section 4.1); what is signed was parsed before.
+fn signed_parts(der: &[u8]) -> Option<(&[u8], AlgorithmIdentifier<'_>, BitString<'_>)> {
+    let (_, certificate) = Any::from_der(der).ok()?;
+    let (behind, _) = Any::from_der(certificate.data).ok()?;
+    let signed = certificate.data.strip_suffix(behind)?;
+    let (behind, algorithm) = AlgorithmIdentifier::from_der(behind).ok()?;
+    let (_, signature) = BitString::from_der(behind).ok()?;
+    Some((signed, algorithm, signature))
 }
 
 /// Whether a signature that was refused is bad for certain: an algorithm that another kind of key signs with, or one
