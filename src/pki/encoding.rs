@@ -137,8 +137,8 @@ fn is_blank(c: char) -> bool {
 /// literal spells out are line ends. A byte that is no UTF-8 spoils nothing but the place where it stands.
 fn plain(text: &[u8]) -> Zeroizing<String> {
     // What this function wrote, or the deployed handler, has none of it.
-    let surrounds = |byte: &u8| !byte.is_ascii() || b"\0\\\r\"'`".contains(byte);
-    if !text.iter().any(surrounds) {
+    let surrounds = |byte: &u8| matches!(byte, 0 | b'\\' | b'\r' | b'"' | b'\'' | b'`');
+    if text.is_ascii() && !text.iter().any(surrounds) {
         return Zeroizing::new(String::from_utf8_lossy(text).into_owned());
     }
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
@@ -205,7 +205,7 @@ fn read_body(body: &str) -> Option<Zeroizing<Vec<u8>>> {
 /// The sequence of DER that the base64 begins with; what follows it does not matter.
 fn read_der(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
-    compact.extend(text.chars().filter(|c| !c.is_whitespace()));
+    compact.extend(text.split_whitespace());
     // Mostly it is base64 to its end.
     let der = STANDARD.decode(&*compact).map(Zeroizing::new);
     let mut der = der.unwrap_or_else(|_| read_beginning(&compact));
