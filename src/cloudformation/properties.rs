@@ -6,7 +6,7 @@ use time::Duration;
 use crate::cloudformation::response;
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::private_key::KeyAlgorithm;
-use crate::plan::spec::{GeneratorProperties, OldProperties, RetirementWord};
+use crate::plan::spec::{ClientCertificate, GeneratorProperties, OldProperties, RetirementWord};
 use crate::set::parameter::ParameterType;
 use crate::set::rack::{Part, Rack};
 use crate::set::state::TokenHash;
@@ -21,8 +21,9 @@ const MAX_DAYS: i64 = 365_000;
 const MAX_SHOWN_CHARS: usize = 60;
 
 /// Every property that the generator knows.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "CAValidityDays",
+    "ClientCertificate",
     "Description",
     "KeyAlgorithm",
     "KeyParameterType",
@@ -116,6 +117,7 @@ impl GeneratorProperties {
                 .text("RotationToken")?
                 .map(|token| TokenHash::new(&token)),
             retired_ca: properties.retirement_word("RetiredCA")?,
+            client_certificate: properties.one_of("ClientCertificate", &ClientCertificate::ALL)?,
             key_parameter_type: properties.one_of(
                 "KeyParameterType",
                 &[
@@ -175,14 +177,14 @@ pub fn kms_key_id(properties: &Value) -> Option<String> {
 pub struct GetterProperties {
     /// `Rack`.
     pub rack: Rack,
-    /// `ParameterKey`: which of the rack's four published parameters.
+    /// `ParameterKey`: which of the rack's published parameters.
     pub part: Part,
 }
 
 impl GetterProperties {
     /// Reads `ResourceProperties`.
     pub fn parse(rack: Rack, properties: &Value) -> Result<Self, PropertyError> {
-        const EXPECTED: &str = "the name of one of the rack's four parameters";
+        const EXPECTED: &str = "the name of one of the rack's published parameters";
         let properties = Properties::new(properties)?;
         let name = properties
             .text("ParameterKey")?

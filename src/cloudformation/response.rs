@@ -6,6 +6,8 @@ use aws_lambda_events::cloudformation::CloudFormationCustomResourceResponseStatu
 use serde::Serialize;
 
 use crate::cloudformation::event::Event;
+use crate::plan::spec::{ClientCertificate, GeneratorProperties};
+use crate::set::pair::Pair;
 use crate::set::rack::{Part, Rack};
 
 /// The most bytes that a response body may have; one more, and CloudFormation says "Response object is too long".
@@ -85,11 +87,30 @@ pub struct GeneratorData {
     /// The previous CA's fingerprint while a rotation is open, else empty.
     #[serde(rename = "PreviousCACertSha256")]
     pub previous_ca_cert_sha256: String,
+    /// The attributes of the API's own pair, where `ClientCertificate` is `Separate`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientData>,
+}
+
+/// The attributes of the API's own pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ClientData {
+    /// The name of its certificate chain's parameter.
+    #[serde(rename = "ClientCertSSMKey")]
+    pub client_cert_ssm_key: String,
+    /// The name of its key's parameter.
+    #[serde(rename = "ClientKeySSMKey")]
+    pub client_key_ssm_key: String,
+    /// Its end-entity certificate's fingerprint.
+    pub client_cert_sha256: String,
+    /// Its end-entity certificate's last second.
+    pub client_cert_not_after: String,
 }
 
 impl GeneratorData {
     /// Attributes with the longest texts that there can be, to see whether a response fits.
-    fn longest(rack: &Rack) -> Self {
+    fn longest(rack: &Rack, client_certificate: ClientCertificate) -> Self {
         let fingerprint = "0".repeat(64);
         let date = "2126-10-28T16:23:34Z".to_owned();
         Self {
@@ -100,8 +121,14 @@ impl GeneratorData {
             ca_cert_sha256: fingerprint.clone(),
             ca_cert_not_after: date.clone(),
             cert_sha256: fingerprint.clone(),
-            cert_not_after: date,
-            previous_ca_cert_sha256: fingerprint,
+            cert_not_after: date.clone(),
+            previous_ca_cert_sha256: fingerprint.clone(),
+            client: client_certificate.usages(Pair::Client).map(|_| ClientData {
+                client_cert_ssm_key: rack.parameter_name(Part::ClientCert),
+                client_key_ssm_key: rack.parameter_name(Part::ClientKey),
+                client_cert_sha256: fingerprint,
+                client_cert_not_after: date,
+            }),
         }
     }
 }
@@ -187,8 +214,10 @@ impl Response {
 }
 
 /// Whether the generator's SUCCESS for this rack would fit into a body, and its id into an id.
-pub(crate) fn generator_fits(event: &Event, rack: &Rack) -> bool {
-    let data = Data::Generator(GeneratorData::longest(rack));
+pub(crate) fn generator_fits(event: &Event, properties: &GeneratorProperties) -> bool {
+    let rack = &properties.rack;
+    let longest = GeneratorData::longest(rack, properties.client_certificate);
+    let data = Data::Generator(longest);
     let longest = Response::success(event, rack.hex().to_owned(), Some(data));
     rack.hex().len() <= MAX_PHYSICAL_ID_BYTES && longest.body().len() <= MAX_BODY_BYTES
 }

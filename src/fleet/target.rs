@@ -97,7 +97,7 @@ impl Target {
     pub fn of(rack: &Rack, found: &Found) -> Result<Self, Untold> {
         let flawed = |part| move |flaw: &Flaw| Untold::Flawed { part, flaw: *flaw };
         let bundle = found.ca_cert.as_ref().map_err(flawed(Part::CaCert))?;
-        let chain = found.cert.as_ref().map_err(flawed(Part::Cert))?;
+        let chain = found.server.cert.as_ref().map_err(flawed(Part::Cert))?;
         for (part, is_intact) in [
             (Part::CaCert, bundle.is_intact()),
             (Part::Cert, chain.is_intact()),

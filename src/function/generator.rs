@@ -5,10 +5,9 @@
 use std::cell::Cell;
 use std::ops::Deref;
 
-use crate::cloudformation::response::GeneratorData;
+use crate::cloudformation::response::{ClientData, GeneratorData};
 use crate::machine::Machine;
 use crate::pki::certificate::Certificate;
-use crate::pki::chain::CertificateChain;
 use crate::pki::timestamp::timestamp;
 use crate::plan::Plan;
 use crate::plan::assessment::Assessment;
@@ -17,16 +16,17 @@ use crate::plan::planner;
 use crate::plan::publication::{Publication, PublicationError, publication};
 use crate::plan::refusal::Refusal;
 use crate::plan::removal::{Departure, Removal, removal};
-use crate::plan::spec::Spec;
+use crate::plan::spec::{GeneratorProperties, Spec};
 use crate::plan::standing::Standing;
 use crate::plan::warning::{self, Warning};
 use crate::plan::write::Write;
 use crate::set::decoded::Found;
+use crate::set::pair::Pair;
 use crate::set::parameter::{ParameterType, StoredParameter, StoredSet};
 use crate::set::rack::{Part, Rack};
 use crate::store::claim::{Attempt, ClaimError, Claimant, Lease};
 use crate::store::patience;
-use crate::store::{ParameterStore, Put, StoreError};
+use crate::store::{Deletion, ParameterStore, Put, StoreError};
 
 /// What became of a set that was to be kept.
 #[derive(Debug)]
@@ -82,6 +82,14 @@ impl GeneratorError {
             | Self::Store(error)
             | Self::Interrupted { error, .. } => error.is_throttled(),
             Self::Refused(_) | Self::Publication(_) => false,
+        }
+    }
+
+    /// The store failed when so much was done.
+    fn at(error: StoreError, done: usize, all: usize) -> Self {
+        match done {
+            0 => error.into(),
+            done => Self::Interrupted { error, done, all },
         }
     }
 
@@ -193,7 +201,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                 let kms_key_id = departure.kms_key_id.as_deref();
                 self.put(write, kms_key_id, &lease).await
             } else {
-                let delete = async || self.store.delete(self.rack).await;
+                let delete = async || self.store.delete(self.rack, Deletion::Everything).await;
                 let deleted = self.claimant.write(&lease, delete).await;
                 if let Ok(Some(())) = deleted {
                     self.claimant.forget();
@@ -247,7 +255,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
         lease: &Lease,
     ) -> Result<Option<StoredSet>, GeneratorError> {
         let kms_key_id = spec.properties.kms_key_id.as_deref();
-        let all = publication.writes.len();
+        let all = publication.writes.len() + publication.removed.len();
         for (done, write) in publication.writes.iter().enumerate() {
             match self.put(write, kms_key_id, lease).await {
                 Ok(Some(())) => {}
@@ -257,13 +265,25 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
                     self.claimant.wait().await?;
                     return Ok(None);
                 }
-                Err(error) if done == 0 => return Err(error.into()),
-                Err(error) => return Err(GeneratorError::Interrupted { error, done, all }),
+                Err(error) => return Err(GeneratorError::at(error, done, all)),
             }
             write.apply(&mut stored);
             if write.part == Part::State {
                 self.note_ownership(spec, &publication.result);
             }
+        }
+        for (index, pair) in publication.removed.iter().enumerate() {
+            let delete = async || self.store.delete(self.rack, Deletion::Pair(*pair)).await;
+            match self.claimant.write(lease, delete).await {
+                Ok(Some(())) => {}
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    let done = publication.writes.len() + index;
+                    return Err(GeneratorError::at(error, done, all));
+                }
+            }
+            stored.remove(&pair.cert());
+            stored.remove(&pair.key());
         }
         Ok(Some(stored))
     }
@@ -318,7 +338,7 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
         Reconciled {
             plan,
             rotation: OpenRotation::of(assessment),
-            data: data(self.rack, assessment),
+            data: data(spec, assessment),
             warnings,
             standing,
         }
@@ -326,10 +346,14 @@ impl<'a, S: ParameterStore, M: Machine> Generator<'a, S, M> {
 }
 
 /// The generator's attributes for a set that is as it should be; a function of the set alone, whatever the date.
-fn data(rack: &Rack, assessment: &Assessment) -> GeneratorData {
+fn data(spec: &Spec, assessment: &Assessment) -> GeneratorData {
+    let GeneratorProperties {
+        rack,
+        client_certificate,
+        ..
+    } = &spec.properties;
     let current = assessment.current_ca_certificate().map(Deref::deref);
-    let chain = assessment.found.cert.as_ref().ok();
-    let leaf = chain.map(CertificateChain::leaf);
+    let leaf = assessment.found.server.leaf();
     let sha256 = |certificate: Option<&Certificate>| {
         let fingerprint = certificate.map(|certificate| certificate.fingerprint().to_string());
         fingerprint.unwrap_or_default()
@@ -348,5 +372,14 @@ fn data(rack: &Rack, assessment: &Assessment) -> GeneratorData {
         cert_sha256: sha256(leaf),
         cert_not_after: not_after(leaf),
         previous_ca_cert_sha256: sha256(assessment.previous_ca().map(Deref::deref)),
+        client: client_certificate.usages(Pair::Client).map(|_| {
+            let leaf = assessment.found.client.leaf();
+            ClientData {
+                client_cert_ssm_key: rack.parameter_name(Part::ClientCert),
+                client_key_ssm_key: rack.parameter_name(Part::ClientKey),
+                client_cert_sha256: sha256(leaf),
+                client_cert_not_after: not_after(leaf),
+            }
+        }),
     }
 }

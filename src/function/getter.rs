@@ -5,6 +5,7 @@ use time::Duration;
 use crate::cloudformation::properties::GetterProperties;
 use crate::machine::Machine;
 use crate::set::decoded::Found;
+use crate::set::pair::Pair;
 use crate::set::parameter::ParameterValue;
 use crate::set::rack::Part;
 use crate::store::claim::{self, ClaimError};
@@ -59,24 +60,18 @@ pub async fn get<S: ParameterStore, M: Machine>(
     properties: &GetterProperties,
 ) -> Result<ParameterValue, GetterError> {
     let GetterProperties { rack, part } = properties;
+    let pair = Pair::of(*part);
     // With the claim, for the generator writes one after the other, and SSM may make it wait in between.
-    let pair = [Part::Cert, Part::Key, Part::Claim];
-    let alone = [*part];
-    let parts = if pair.contains(part) {
-        &pair[..]
-    } else {
-        &alone[..]
+    let parts = match pair {
+        Some(pair) => vec![pair.cert(), pair.key(), Part::Claim],
+        None => vec![*part],
     };
     let mut patient_until = machine.now() + PATIENCE;
     let waits = Waits::new(machine, LOOKS);
     loop {
         let mut stored = patience::read(store, machine, rack, parts.iter().copied()).await?;
         let found = Found::decode(&stored);
-        let is_mismatched = match (&found.cert, &found.key) {
-            (Ok(chain), Ok(key)) => chain.leaf().public_key() != key.public_key(),
-            _ => false,
-        };
-        if !is_mismatched {
+        if !pair.is_some_and(|pair| found.pair(pair).is_mismatched()) {
             let parameter = stored.remove(part).map(|stored| stored.value);
             return parameter.ok_or_else(|| GetterError::Missing {
                 parameter: rack.parameter_name(*part),

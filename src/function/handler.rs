@@ -170,10 +170,10 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         let properties = rack.and_then(|rack| GeneratorProperties::parse(rack, &event.properties));
         let properties = properties.map_err(|error| Failure::of(&error))?;
         let rack = properties.rack.clone();
-        if !response::generator_fits(event, &rack) {
+        if !response::generator_fits(event, &properties) {
             return Err(Failure::Reason(format!(
                 "property Rack has {} bytes; expected a name short enough for a response of {} bytes, which \
-                 contains its hex form five times",
+                 contains its hex form several times",
                 rack.name().len(),
                 response::MAX_BODY_BYTES
             )));

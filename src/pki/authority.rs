@@ -5,9 +5,8 @@
 
 use aws_lc_rs::digest;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
-    SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -16,6 +15,7 @@ use crate::pki::certificate::{CaCertificate, Certificate, common_name_of};
 use crate::pki::name;
 use crate::pki::private_key::{KeyAlgorithm, PrivateKey};
 use crate::pki::timestamp::timestamp;
+use crate::pki::usages::Usages;
 
 /// How far back a validity starts, for clocks that are slow.
 const CLOCK_SKEW: Duration = Duration::hours(1);
@@ -165,12 +165,13 @@ impl<'a> CertificateAuthority<'a> {
         parsed_ca(&self.sign(params, &public_key)?)
     }
 
-    /// Issues an end-entity certificate for a client and a server at once.
+    /// Issues an end-entity certificate, for a server, a client, or both at once.
     ///
     /// It ends after `validity`, or with this CA if that is earlier.
     pub fn issue(
         &self,
         key: &PrivateKey,
+        usages: Usages,
         names: &[SubjectAlternativeName],
         validity: Duration,
         now: OffsetDateTime,
@@ -179,13 +180,15 @@ impl<'a> CertificateAuthority<'a> {
         let serial = mint.serial()?;
         let not_after = (now + validity).min(self.certificate.not_after());
         let mut params = params(&serial, now, not_after);
-        params.distinguished_name = name_of_generation("Docker TLS", now, &serial);
+        let what = if usages == Usages::CLIENT {
+            "Docker TLS client"
+        } else {
+            "Docker TLS"
+        };
+        params.distinguished_name = name_of_generation(what, now, &serial);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages = usages.purposes();
         params.subject_alt_names = names
             .iter()
             .map(|name| match name {

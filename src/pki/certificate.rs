@@ -24,6 +24,7 @@ use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name, X50
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::name_constraints::NameConstraints;
 use crate::pki::undecodable::Undecodable;
+use crate::pki::usages::Usages;
 use crate::pki::weakness::Weakness;
 
 /// The PEM label of a certificate; Go takes no other for one.
@@ -110,6 +111,7 @@ struct Contents {
     path_length: Option<u32>,
     name_constraints: Option<NameConstraints>,
     weakness: Option<Weakness>,
+    usages: Usages,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     alternative_names: Vec<SubjectAlternativeName>,
@@ -148,6 +150,7 @@ impl Certificate {
             path_length: None,
             name_constraints: None,
             weakness: Weakness::of(&parsed),
+            usages: Usages::of(&parsed),
             subject_key_id: None,
             authority_key_id: None,
             alternative_names: Vec::new(),
@@ -266,6 +269,11 @@ impl Certificate {
     /// Why no daemon or client of today takes it for an end-entity certificate, whoever signed it.
     pub fn weakness(&self) -> Option<Weakness> {
         self.0.weakness
+    }
+
+    /// On which sides of a connection its extended key usages make it good.
+    pub fn usages(&self) -> Usages {
+        self.0.usages
     }
 
     /// Whether it bears this subject's name as its issuer and a signature by this key that could be checked.

@@ -7,7 +7,6 @@ use crate::pki::encoding::{self, PemText};
 use crate::pki::instance;
 use crate::pki::private_key::PrivateKey;
 use crate::pki::undecodable::Undecodable;
-use crate::pki::weakness::Weakness;
 
 /// An end-entity certificate, and what stands behind it: cross-certificates, and perhaps others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,13 +70,7 @@ impl CertificateChain {
         holds_private_key: bool,
     ) -> Self {
         let crosses = rest.iter().cloned().map(CaCertificate::new);
-        let is_taken = |cross: &CaCertificate| {
-            let weakness = cross.weakness();
-            !matches!(
-                weakness,
-                Some(Weakness::Signature { .. } | Weakness::NegativeSerial)
-            )
-        };
+        let is_taken = |cross: &CaCertificate| cross.weakness().is_none();
         Self {
             leaf,
             crosses: crosses.filter_map(Result::ok).filter(is_taken).collect(),

@@ -14,4 +14,5 @@ pub mod name_constraints;
 pub mod private_key;
 pub mod timestamp;
 pub mod undecodable;
+pub mod usages;
 pub mod weakness;

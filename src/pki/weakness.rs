@@ -20,12 +20,6 @@ pub enum Weakness {
     /// Its serial number is negative.
     #[error("has a negative serial number, and Go refuses to read such a certificate")]
     NegativeSerial,
-    /// A client does not take it for a server's.
-    #[error("is not for a server: its extended key usage lacks serverAuth")]
-    NotForServers,
-    /// A daemon does not take it for a client's.
-    #[error("is not for a client: its extended key usage lacks clientAuth")]
-    NotForClients,
 }
 
 impl Weakness {
@@ -34,28 +28,9 @@ impl Weakness {
             return Some(Self::Signature { algorithm });
         }
         // `x509.ParseCertificate` refuses it since Go 1.23; a daemon may be built to take it (`x509negativeserial=1`).
-        if certificate
-            .raw_serial()
-            .first()
-            .is_some_and(|first| first & 0x80 != 0)
-        {
-            return Some(Self::NegativeSerial);
-        }
-        // Go's `VerifyOptions.KeyUsages` is ServerAuth in a TLS client and ClientAuth in a server; an extension that
-        // is not there, or that names nothing, allows everything.
-        let usage = certificate.extended_key_usage().ok().flatten()?.value;
-        let names_nothing = !(usage.code_signing
-            || usage.email_protection
-            || usage.time_stamping
-            || usage.ocsp_signing)
-            && usage.other.is_empty();
-        match (usage.server_auth, usage.client_auth) {
-            _ if usage.any => None,
-            (false, false) if names_nothing => None,
-            (false, _) => Some(Self::NotForServers),
-            (true, false) => Some(Self::NotForClients),
-            (true, true) => None,
-        }
+        let first = certificate.raw_serial().first();
+        let is_negative = first.is_some_and(|first| first & 0x80 != 0);
+        is_negative.then_some(Self::NegativeSerial)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where a set stands: which CA is the current one, which is the anchor, which are retired, and what is wrong with the
-//! published pair.
+//! published pairs.
 //!
 //! These are rules 2 to 4 of docs/rotation.md, and what rule 5 asks of the pair. Signatures and names decide, never
 //! the order of a bundle.
@@ -11,13 +11,15 @@ use time::OffsetDateTime;
 use crate::pki::authority::LostCertificate;
 use crate::pki::bundle;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
+use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
+use crate::pki::usages::Usages;
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
 use crate::plan::spec::Spec;
 use crate::set::decoded::Found;
-use crate::set::rack::Part;
+use crate::set::pair::{FoundPair, Pair};
 use crate::set::state::State;
 
 /// The CA that everything published since the last close trusts and leads to.
@@ -103,13 +105,20 @@ impl Assessment {
         Signer::other(authority, self.recorded_key(authority)).for_a_ca(state)
     }
 
-    /// Whether the current CA has issued the published certificate.
-    pub(crate) fn leaf_is_of_current_ca(&self) -> bool {
-        let current = self.current.as_ref();
-        let leaf = self.found.leaf();
-        current
-            .zip(leaf)
-            .is_some_and(|(current, leaf)| current.has_issued(leaf))
+    /// Whether the current CA has issued a pair's certificate.
+    pub(crate) fn is_of_current_ca(&self, pair: Pair) -> bool {
+        let leaf = self.found.pair(pair).leaf();
+        let both = self.current.as_ref().zip(leaf);
+        both.is_some_and(|(current, leaf)| current.has_issued(leaf))
+    }
+
+    /// Whether the current CA has issued whatever certificate is presented, and there is one.
+    pub(crate) fn leaves_are_of_current_ca(&self) -> bool {
+        let Some(current) = &self.current else {
+            return false;
+        };
+        let mut chains = self.found.chains().peekable();
+        chains.peek().is_some() && chains.all(|chain| current.has_issued(chain.leaf()))
     }
 
     /// The previous CA that an earlier event began to retire, and did not finish.
@@ -145,9 +154,9 @@ impl Assessment {
         self.retired.contains(authority)
     }
 
-    /// Whether the stored chain leads to the anchor.
-    pub(crate) fn leads_to(&self, anchor: Option<&Anchor>) -> bool {
-        let Ok(chain) = &self.found.cert else {
+    /// Whether a pair's chain leads to the anchor.
+    pub(crate) fn leads_to(&self, anchor: Option<&Anchor>, pair: Pair) -> bool {
+        let Some(chain) = self.found.pair(pair).chain() else {
             return false;
         };
         match (anchor, &self.current) {
@@ -160,42 +169,69 @@ impl Assessment {
         }
     }
 
-    /// What is wrong with the published pair by itself, wherever it leads; nothing if it is good.
-    pub(crate) fn pair_causes(&self, spec: &Spec, now: OffsetDateTime) -> Vec<Cause> {
+    /// What is wrong with a pair by itself, wherever it leads; nothing if it is good.
+    pub(crate) fn pair_causes(
+        &self,
+        pair: Pair,
+        usages: Usages,
+        spec: &Spec,
+        now: OffsetDateTime,
+    ) -> Vec<Cause> {
+        let FoundPair { cert, key } = self.found.pair(pair);
         let mut causes = Vec::new();
-        match &self.found.cert {
-            Err(flaw) => causes.push(Cause::flawed(Part::Cert, *flaw)),
+        match cert {
+            Err(flaw) => causes.push(Cause::flawed(pair.cert(), *flaw)),
             Ok(chain) => {
                 let leaf = chain.leaf();
-                causes.extend(leaf.weakness().map(|weakness| Cause::Weak { weakness }));
-                causes.extend(Cause::of_end(Part::Cert, leaf, spec, now));
-                if let Ok(key) = &self.found.key
-                    && key.public_key() != leaf.public_key()
-                {
-                    causes.push(Cause::KeyMismatch);
+                let weakness = leaf.weakness();
+                causes.extend(weakness.map(|weakness| Cause::Weak { pair, weakness }));
+                let lacking = usages.lacking_in(leaf.usages());
+                causes.extend(lacking.map(|usage| Cause::LacksUsage { pair, usage }));
+                let beyond = leaf.usages().lacking_in(usages);
+                causes.extend(beyond.map(|usage| Cause::HasUsage { pair, usage }));
+                causes.extend(Cause::of_end(pair.cert(), leaf, spec, now));
+                if self.found.pair(pair).is_mismatched() {
+                    causes.push(Cause::KeyMismatch { pair });
                 }
                 let covered = leaf.alternative_names();
                 let mut names = spec.properties.alternative_names.iter().flatten();
                 let lacking = names.find(|name| !covered.contains(name));
-                causes.extend(lacking.map(|name| Cause::NameNotCovered { name: name.clone() }));
+                causes.extend(lacking.map(|name| Cause::NameNotCovered {
+                    pair,
+                    name: name.clone(),
+                }));
             }
         }
-        if let Err(flaw) = &self.found.key {
-            causes.push(Cause::flawed(Part::Key, *flaw));
+        match key {
+            Err(flaw) => causes.push(Cause::flawed(pair.key(), *flaw)),
+            Ok(key) if pair == Pair::Client && self.is_daemons_key(key) => {
+                causes.push(Cause::SharedKey);
+            }
+            Ok(_) => {}
         }
         causes
     }
 
-    /// Whether the published pair, or the cross-certificate behind it, was issued by a CA of which nothing else is
-    /// left: whoever trusts that CA alone is refused by whatever is published next.
-    pub(crate) fn pair_is_orphaned(&self, now: OffsetDateTime) -> bool {
-        let (Ok(chain), Ok(key)) = (&self.found.cert, &self.found.key) else {
+    /// Whether a key is that of the daemons' pair.
+    pub(crate) fn is_daemons_key(&self, key: &PrivateKey) -> bool {
+        let daemons = self.found.server.key.as_ref();
+        daemons.is_ok_and(|daemons| daemons.public_key() == key.public_key())
+    }
+
+    /// Whether a pair, or the cross-certificate behind it, was issued by a CA of which nothing else is left: whoever
+    /// trusts that CA alone is refused by whatever is published next.
+    pub(crate) fn a_pair_is_orphaned(&self, now: OffsetDateTime) -> bool {
+        Pair::ALL
+            .into_iter()
+            .any(|pair| self.is_orphaned(pair, now))
+    }
+
+    fn is_orphaned(&self, pair: Pair, now: OffsetDateTime) -> bool {
+        let pair = self.found.pair(pair);
+        let Some(chain) = pair.chain().filter(|_| pair.matches()) else {
             return false;
         };
         let leaf = chain.leaf();
-        if key.public_key() != leaf.public_key() {
-            return false;
-        }
         let is_orphan = |certificate: &Certificate| {
             let mut issuers = self.found.authorities();
             let is_of_current = |current: &CurrentCa| {
@@ -221,8 +257,8 @@ impl Assessment {
 /// Of several certificates of that key, one of the name under which it issued the leaf is what daemons and clients hold.
 fn current_ca(found: &Found) -> Option<CurrentCa> {
     let key = found.ca_key.as_ref().ok()?;
-    let leaf = found.leaf();
-    let leaf = leaf.filter(|leaf| leaf.is_signed_by(key.public_key()));
+    let mut leaves = found.chains().map(CertificateChain::leaf);
+    let leaf = leaves.find(|leaf| leaf.is_signed_by(key.public_key()));
     let of_key = |names_issuer: bool| {
         let is_named = move |authority: &&CaCertificate| {
             !names_issuer || leaf.is_some_and(|leaf| leaf.issuer() == authority.subject())
@@ -244,7 +280,7 @@ fn retired(found: &Found, current: Option<&CurrentCa>) -> Vec<CaCertificate> {
     let Ok(state) = &found.state else {
         return Vec::new();
     };
-    let chain = found.cert.as_ref().ok();
+    let chain = found.telling_chain();
     let closing = state.closing();
     let is_closing = |ca: &CaCertificate| {
         let closing = closing.as_ref();
@@ -272,7 +308,8 @@ fn moved_from(
 ) -> Option<CaCertificate> {
     let left = found.state.as_ref().ok()?.moved_from()?;
     let is_current = current.is_some_and(|current| current.has_key_of(left));
-    let leads_to = found.cert.as_ref().is_ok_and(|chain| chain.leads_to(left));
+    let chain = found.telling_chain();
+    let leads_to = chain.is_some_and(|chain| chain.leads_to(left));
     (!is_current && !leads_to && !retired.contains(left)).then(|| left.clone())
 }
 
@@ -284,17 +321,20 @@ fn possible_anchors(
     moved_from: Option<&CaCertificate>,
 ) -> Vec<CaCertificate> {
     let bundled = found.bundled();
-    let chain = found.cert.as_ref().ok();
-    let distance = |ca: &CaCertificate| chain.and_then(|chain| chain.distance_to(ca));
+    let distance = |ca: &CaCertificate| {
+        let distances = found.chains().filter_map(|chain| chain.distance_to(ca));
+        distances.max()
+    };
+    let chain = found.telling_chain();
+    let issued_leaf = |ca: &CaCertificate| chain.and_then(|chain| chain.distance_to(ca)) == Some(0);
     let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
 
     // Where a retired CA has the CA key or issued the leaf, the state is newer than what is published: a copy was put
     // back, and the record is of what came after.
     let is_restored = found.state.as_ref().is_ok_and(|state| {
         let mut authorities = found.authorities();
-        authorities.any(|ca| {
-            state.has_retired(&ca.fingerprint()) && (is_current(ca) || distance(ca) == Some(0))
-        })
+        authorities
+            .any(|ca| state.has_retired(&ca.fingerprint()) && (is_current(ca) || issued_leaf(ca)))
     });
     // So it is where a cross-certificate leads to another CA than the record names.
     let is_elsewhere = |recorded: &CaCertificate| {

@@ -3,11 +3,13 @@
 use time::OffsetDateTime;
 
 use crate::pki::certificate::{CaCertificate, Certificate};
+use crate::pki::usages::Usages;
 use crate::plan::assessment::{Anchor, Assessment};
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::spec::{Occasion, Spec};
 use crate::plan::word::Word;
+use crate::set::pair::Pair;
 use crate::set::state::State;
 
 /// One event's question, with the answers to what comes before the decision.
@@ -21,8 +23,33 @@ pub(crate) struct Case<'a> {
     pub(crate) anchor: Option<Anchor>,
     pub(crate) word: Word,
     pub(crate) rotates_for_token: bool,
-    /// What is wrong with the published pair by itself.
-    pub(crate) pair_causes: Vec<Cause>,
+    /// The pairs that the set is to have.
+    pub(crate) pairs: Vec<PairCase>,
+}
+
+/// A pair that a set is to have.
+pub(crate) struct PairCase {
+    pub(crate) pair: Pair,
+    /// What its certificate is to be good for.
+    pub(crate) usages: Usages,
+    /// What is wrong with it by itself.
+    pub(crate) causes: Vec<Cause>,
+}
+
+impl PairCase {
+    /// The pairs that a set is to have.
+    pub(crate) fn all(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Vec<Self> {
+        let asked = Pair::ALL.into_iter().filter_map(|pair| {
+            let usages = spec.properties.client_certificate.usages(pair)?;
+            Some((pair, usages))
+        });
+        let case = |(pair, usages)| Self {
+            pair,
+            usages,
+            causes: assessment.pair_causes(pair, usages, spec, now),
+        };
+        asked.map(case).collect()
+    }
 }
 
 impl Case<'_> {

@@ -6,10 +6,12 @@ use time::{Duration, OffsetDateTime};
 
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::certificate::{Certificate, Fingerprint};
+use crate::pki::usages::Usage;
 use crate::pki::weakness::Weakness;
 use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::Spec;
 use crate::set::flaw::Flaw;
+use crate::set::pair::Pair;
 use crate::set::rack::Part;
 
 /// Something that was found and that a plan acts on.
@@ -47,22 +49,52 @@ pub enum Cause {
         /// Why.
         obstacle: Obstacle,
     },
-    /// No daemon of today takes the end-entity certificate.
+    /// No daemon of today takes a pair's certificate.
     Weak {
+        /// The pair.
+        pair: Pair,
         /// Why.
         weakness: Weakness,
     },
-    /// The key and the end-entity certificate do not belong together.
-    KeyMismatch,
-    /// No path leads from the end-entity certificate to the anchor.
+    /// A pair's certificate is not good on a side on which it is presented.
+    LacksUsage {
+        /// The pair.
+        pair: Pair,
+        /// That side.
+        usage: Usage,
+    },
+    /// A pair's certificate is good on a side that the other pair is for.
+    HasUsage {
+        /// The pair.
+        pair: Pair,
+        /// That side.
+        usage: Usage,
+    },
+    /// The API's own key is the daemons'.
+    SharedKey,
+    /// The API's own pair is stored, and nobody asks for one.
+    NotAskedFor,
+    /// A pair's key and its certificate do not belong together.
+    KeyMismatch {
+        /// The pair.
+        pair: Pair,
+    },
+    /// No path leads from a pair's certificate to the anchor.
     NotLeadingTo {
+        /// The pair.
+        pair: Pair,
         /// The anchor.
         anchor: Fingerprint,
     },
-    /// No CA of the set has issued the end-entity certificate.
-    NotIssuedBySet,
-    /// A name that the properties ask for is not in the end-entity certificate.
+    /// No CA of the set has issued a pair's certificate.
+    NotIssuedBySet {
+        /// The pair.
+        pair: Pair,
+    },
+    /// A name that the properties ask for is not in a pair's certificate.
     NameNotCovered {
+        /// The pair.
+        pair: Pair,
         /// The first such name.
         name: SubjectAlternativeName,
     },
@@ -130,15 +162,40 @@ impl fmt::Display for Cause {
             Self::CannotIssue { obstacle } => {
                 write!(f, "the CA cannot issue what is asked for: {obstacle}")
             }
-            Self::Weak { weakness } => write!(f, "the certificate {weakness}"),
-            Self::KeyMismatch => f.write_str("the key does not match the certificate"),
-            Self::NotLeadingTo { anchor } => {
-                write!(f, "the certificate does not lead to the anchor CA {anchor}")
+            Self::Weak { pair, weakness } => write!(f, "the {} {weakness}", pair.cert()),
+            Self::LacksUsage { pair, usage } => write!(
+                f,
+                "the {} is not for {}: its extended key usage lacks {}",
+                pair.cert(),
+                usage.presenter(),
+                usage.name()
+            ),
+            Self::HasUsage { pair, usage } => write!(
+                f,
+                "the {} is for {}, too, and ClientCertificate is Separate",
+                pair.cert(),
+                usage.presenter()
+            ),
+            Self::SharedKey => f.write_str("the client key is that of the certificate as well"),
+            Self::NotAskedFor => f.write_str(
+                "the client certificate and its key are stored, and ClientCertificate is Shared",
+            ),
+            Self::KeyMismatch { pair } => {
+                write!(f, "the {} does not match the {}", pair.key(), pair.cert())
             }
-            Self::NotIssuedBySet => {
-                f.write_str("the certificate was not issued by any CA of the set")
+            Self::NotLeadingTo { pair, anchor } => {
+                write!(
+                    f,
+                    "the {} does not lead to the anchor CA {anchor}",
+                    pair.cert()
+                )
             }
-            Self::NameNotCovered { name } => write!(f, "the certificate does not cover {name}"),
+            Self::NotIssuedBySet { pair } => {
+                write!(f, "the {} was not issued by any CA of the set", pair.cert())
+            }
+            Self::NameNotCovered { pair, name } => {
+                write!(f, "the {} does not cover {name}", pair.cert())
+            }
             Self::NotIntact { part } => {
                 write!(
                     f,
@@ -173,7 +230,13 @@ impl Cause {
     /// Whether a pair of which this is said still connects, so that it is kept until everything trusts the CA that will
     /// issue the next.
     pub(crate) const fn can_wait(&self) -> bool {
-        matches!(self, Self::Expiring { .. } | Self::NameNotCovered { .. })
+        matches!(
+            self,
+            Self::Expiring { .. }
+                | Self::NameNotCovered { .. }
+                | Self::HasUsage { .. }
+                | Self::SharedKey
+        )
     }
 
     /// Whether it says that something is not as an update leaves it. An end does not, nor that a CA cannot issue what

@@ -6,11 +6,12 @@ use crate::plan::case::Case;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
 use crate::plan::{AnchorPlan, CaPlan, CutOff, PairPlan, Plan};
+use crate::set::pair::Pair;
 
 impl Case<'_> {
     /// Rule 9 of docs/rotation.md: whom a plan cuts off, but for what its bundle has no room for.
     pub(crate) fn cut_off(&self, plan: &Plan) -> CutOff {
-        if plan.publishes() && self.assessment.pair_is_orphaned(self.now) {
+        if plan.publishes() && self.assessment.a_pair_is_orphaned(self.now) {
             return CutOff::Everyone;
         }
         let Some(anchor) = &self.anchor else {
@@ -20,8 +21,12 @@ impl Case<'_> {
                 CutOff::Everyone
             };
         };
+        let leaves_anchor =
+            matches!(plan.anchor, AnchorPlan::Current) || plan.leaves_anchor_behind();
         match (anchor, &plan.anchor) {
-            (Anchor::Previous(found), AnchorPlan::Previous(anchor)) if found == anchor => {
+            (Anchor::Previous(found), AnchorPlan::Previous(anchor))
+                if found == anchor && !leaves_anchor =>
+            {
                 self.stranded(plan).map_or(CutOff::Nobody, |ca| {
                     knowing_only(ca, Obstacle::NotTheAnchor)
                 })
@@ -31,7 +36,7 @@ impl Case<'_> {
                 knowing_only(anchor, self.why_neither(&Signer::other(anchor, key)))
             }
             // The end of a CA that expired cuts nobody off who was not refused before.
-            (Anchor::Current, AnchorPlan::Current) if matches!(plan.ca, CaPlan::New) => {
+            (Anchor::Current, _) if matches!(plan.ca, CaPlan::New) && leaves_anchor => {
                 let outgoing = self.outgoing();
                 let certificate = outgoing.and_then(CurrentCa::certificate);
                 match outgoing.zip(certificate) {
@@ -53,10 +58,15 @@ impl Case<'_> {
         obstacle.unwrap_or(Obstacle::NotTheAnchor)
     }
 
-    /// A CA that the stored chain leads to, of a stored bundle that holds none which the new chain leads to: the state's
+    /// A CA that a stored chain leads to, of a stored bundle that holds none which the new chain leads to: the state's
     /// record is of another time than what is published.
     fn stranded(&self, plan: &Plan) -> Option<&CaCertificate> {
-        let chain = self.assessment.found.cert.as_ref().ok()?;
+        let mut pairs = plan.pairs.iter();
+        pairs.find_map(|(pair, pair_plan)| self.stranded_by(*pair, pair_plan, plan))
+    }
+
+    fn stranded_by(&self, pair: Pair, pair_plan: &PairPlan, plan: &Plan) -> Option<&CaCertificate> {
+        let chain = self.assessment.found.pair(pair).chain()?;
         let bundled = || {
             let bundled = self.assessment.found.bundled().iter();
             bundled.filter(|ca| self.is_live(ca))
@@ -70,8 +80,8 @@ impl Case<'_> {
             AnchorPlan::Outgoing(outgoing) => Some(outgoing.public_key()),
             AnchorPlan::Current => None,
         };
-        let led_to = match &plan.pair {
-            PairPlan::Keep | PairPlan::Repair(_) => return None,
+        let led_to = match pair_plan {
+            PairPlan::Keep | PairPlan::Repair(_) | PairPlan::Remove => return None,
             PairPlan::Issue { cross: None, .. } | PairPlan::Rewrite { cross: None, .. } => {
                 [current, None]
             }

@@ -1,18 +1,21 @@
 //! What is decided of the certificates and keys of a set that is assessed: rules 5 to 7 of docs/rotation.md.
 
 use crate::pki::certificate::CaCertificate;
+use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::Anchor;
-use crate::plan::case::Case;
+use crate::plan::case::{Case, PairCase};
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
 use crate::plan::trust::trust;
 use crate::plan::word::Word;
 use crate::plan::{
-    Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, Plan, StatePlan, Trust,
+    Action, AnchorPlan, CaPlan, CrossPlan, CutOff, LeafKey, PairPlan, PairPlans, Plan, StatePlan,
+    Trust,
 };
 use crate::set::anchor_record::AnchorRecord;
+use crate::set::pair::Pair;
 use crate::set::rack::Part;
 
 /// How a new pair leads to an anchor that is not the current CA.
@@ -39,7 +42,7 @@ impl Case<'_> {
             None => self
                 .assessment
                 .found
-                .leaf()
+                .telling_leaf()
                 .and_then(|leaf| Cause::of_end(Part::Cert, leaf, self.spec, self.now)),
         };
         if end.is_some() && current.certificate().is_none() {
@@ -50,18 +53,25 @@ impl Case<'_> {
 
     /// Why the current CA cannot issue what has to be issued; nothing if it can, or nothing has to.
     fn cannot_issue(&self, current: &CurrentCa) -> Vec<Cause> {
-        let goes_on_without = |anchor| match self.lead(anchor) {
+        let goes_on_without = |case: &PairCase, anchor| match self.lead(anchor) {
             Ok(Lead::Direct(_)) => true,
             Ok(Lead::Cross(_)) => false,
-            Err(_) => self.pair_can_wait(),
+            Err(_) => self.can_wait(case),
         };
-        if self.pair_is_good() || self.previous_ca().is_some_and(goes_on_without) {
+        let needs_it = |case: &&PairCase| {
+            let mut previous = self.previous_ca().into_iter();
+            !self.is_good(case) && !previous.any(|anchor| goes_on_without(case, anchor))
+        };
+        let needy: Vec<&PairCase> = self.pairs.iter().filter(needs_it).collect();
+        if needy.is_empty() {
             return Vec::new();
         }
         match Signer::current(current).for_a_leaf(self.spec) {
             Ok(_) => Vec::new(),
             Err(obstacle) => {
-                let causes = self.new_pair_causes().into_iter();
+                let causes = needy
+                    .into_iter()
+                    .flat_map(|case| self.new_pair_causes(case));
                 causes.chain([Cause::CannotIssue { obstacle }]).collect()
             }
         }
@@ -84,25 +94,26 @@ impl Case<'_> {
     /// Rule 5 of docs/rotation.md: the current CA is healthy and no token asks for another.
     pub(crate) fn keep_ca(&self, current: &CurrentCa) -> Plan {
         let mut causes = Vec::new();
-        let (pair, anchor) = self.pair_of_kept_ca(current, &mut causes);
+        let (pairs, anchor) = self.pairs_of_kept_ca(current, &mut causes);
         let gives_up_anchor = self.previous_ca().is_some() && matches!(anchor, AnchorPlan::Current);
         let ca = CaPlan::Keep(current.clone());
-        let bundle_causes = self.bundle_causes(current, &anchor, &pair);
+        let bundle_causes = self.bundle_causes(current, &anchor, &pairs);
         let ends_rotation = self.word.closing().is_some();
         let writes_bundle = ends_rotation || !bundle_causes.is_empty();
         causes.splice(0..0, bundle_causes);
         causes.splice(0..0, self.word_cause());
-        let repaired_keys = self.repaired_keys(&ca, &pair, &mut causes);
-        let action = match &pair {
+        let repaired_keys = self.repaired_keys(&ca, &pairs, &mut causes);
+        let is_any = |is: fn(&PairPlan) -> bool| pairs.iter().any(|(_, plan)| is(plan));
+        let action = match &self.word {
             _ if current.certificate().is_none() => Action::ReissueCa,
-            _ if matches!(self.word, Word::Close { .. }) => Action::Close,
-            _ if matches!(self.word, Word::TakeBack(_)) => Action::TakeBack,
-            _ if matches!(self.word, Word::Move) => Action::Move,
-            PairPlan::Issue { .. } | PairPlan::IssueByAnchor { .. } => Action::Reissue,
-            PairPlan::Repair(_) | PairPlan::Rewrite { .. } => Action::Repair,
-            PairPlan::Keep if writes_bundle || !repaired_keys.is_empty() => Action::Repair,
-            PairPlan::Keep if gives_up_anchor => Action::Record,
-            PairPlan::Keep => Action::Keep,
+            Word::Close { .. } => Action::Close,
+            Word::TakeBack(_) => Action::TakeBack,
+            Word::Move => Action::Move,
+            Word::None if is_any(PairPlan::is_new) => Action::Reissue,
+            Word::None if is_any(|plan| !matches!(plan, PairPlan::Keep)) => Action::Repair,
+            Word::None if writes_bundle || !repaired_keys.is_empty() => Action::Repair,
+            Word::None if gives_up_anchor => Action::Record,
+            Word::None => Action::Keep,
         };
         self.finished(Plan {
             action,
@@ -114,56 +125,61 @@ impl Case<'_> {
             trust: Trust::default(),
             writes_bundle,
             repaired_keys,
-            pair,
+            pairs,
             state: StatePlan::Keep,
         })
     }
 
-    /// What happens to the pair while the CA stays, and which CA is the anchor then.
-    fn pair_of_kept_ca(
+    /// What happens to the pairs while the CA stays, and which CA is the anchor then.
+    fn pairs_of_kept_ca(
         &self,
         current: &CurrentCa,
         causes: &mut Vec<Cause>,
-    ) -> (PairPlan, AnchorPlan) {
+    ) -> (PairPlans, AnchorPlan) {
         let previous = self.previous_ca();
-        let kept_anchor = previous.map_or(AnchorPlan::Current, |anchor| {
-            AnchorPlan::Previous(anchor.clone())
-        });
-        if self.pair_is_good() {
-            return (self.good_pair(causes), kept_anchor);
-        }
-        let path = previous.map(|anchor| self.lead(anchor));
-        let waits = match &path {
+        let are_good = self.pairs.iter().all(|case| self.is_good(case));
+        let path = previous
+            .filter(|_| !are_good)
+            .map(|anchor| self.lead(anchor));
+        let waits = |case: &PairCase| match &path {
             // It would end no later than the one that is there.
             Some(Ok(Lead::Direct(_))) => {
-                self.pair_can_wait() && previous.is_some_and(|ca| self.spec.is_due(ca, self.now))
+                self.can_wait(case) && previous.is_some_and(|ca| self.spec.is_due(ca, self.now))
             }
-            Some(Err(_)) => self.pair_can_wait(),
+            Some(Err(_)) => self.can_wait(case),
             Some(Ok(Lead::Cross(_))) | None => false,
         };
-        if waits {
-            return (self.good_pair(causes), kept_anchor);
-        }
-        causes.extend(self.new_pair_causes());
-        let leaf = self.assessment.found.leaf();
-        let leaf = leaf.filter(|leaf| self.pair_causes.is_empty() && current.has_issued(leaf));
-        match (leaf, path) {
-            (_, Some(Ok(Lead::Direct(anchor_key)))) => {
-                let key = self.leaf_key();
-                (PairPlan::IssueByAnchor { key, anchor_key }, kept_anchor)
+        let stays = |case: &PairCase| self.is_good(case) || waits(case);
+        // Where nothing new can lead to the anchor, it is the anchor for as long as a pair leads there.
+        let is_lost = matches!(path, Some(Err(_))) && !self.pairs.iter().any(stays);
+        let anchor = match previous {
+            Some(anchor) if !is_lost => AnchorPlan::Previous(anchor.clone()),
+            _ => AnchorPlan::Current,
+        };
+        let mut pairs = PairPlans::new();
+        for case in &self.pairs {
+            let leaf = self.assessment.found.pair(case.pair).leaf();
+            let leaf = leaf.filter(|leaf| case.causes.is_empty() && current.has_issued(leaf));
+            let is_as_good_as_can_be = matches!(path, Some(Err(_))) && !is_lost && leaf.is_some();
+            if stays(case) || is_as_good_as_can_be {
+                pairs.push((case.pair, self.good_pair(case, causes)));
+                continue;
             }
-            (Some(leaf), Some(Ok(Lead::Cross(cross)))) => {
-                let (leaf, cross) = (leaf.clone(), Some(cross));
-                (PairPlan::Rewrite { leaf, cross }, kept_anchor)
-            }
-            (None, Some(Ok(Lead::Cross(cross)))) => (self.new_pair(Some(cross)), kept_anchor),
-            // Nothing new can lead to the anchor.
-            (Some(_), Some(Err(_))) => (self.good_pair(causes), AnchorPlan::Current),
-            (_, Some(Err(_)) | None) => (
-                self.new_pair(self.cross_of_a_lost_ca(current)),
-                AnchorPlan::Current,
-            ),
+            causes.extend(self.new_pair_causes(case));
+            let plan = match (leaf, &path) {
+                (_, Some(Ok(Lead::Direct(anchor_key)))) => self.pair_of_anchor(case, anchor_key),
+                (Some(leaf), Some(Ok(Lead::Cross(cross)))) => PairPlan::Rewrite {
+                    leaf: leaf.clone(),
+                    cross: Some(cross.clone()),
+                },
+                (None, Some(Ok(Lead::Cross(cross)))) => self.new_pair(case, Some(cross.clone())),
+                (Some(_), Some(Err(_))) => self.good_pair(case, causes),
+                (_, Some(Err(_)) | None) => self.new_pair(case, self.cross_of_a_lost_ca(current)),
+            };
+            pairs.push((case.pair, plan));
         }
+        pairs.extend(self.pair_not_asked_for(causes));
+        (pairs, anchor)
     }
 
     /// Rule 6 of docs/rotation.md: the current CA is missing, expiring or expired, or a token asks for a new one.
@@ -172,8 +188,9 @@ impl Case<'_> {
             causes.push(Cause::NewToken);
         }
         causes.splice(0..0, self.word_cause());
-        let (action, anchor, pair) = self.pair_of_new_ca(&mut causes);
-        let repaired_keys = self.repaired_keys(&CaPlan::New, &pair, &mut causes);
+        let (action, anchor, mut pairs) = self.pairs_of_new_ca(&mut causes);
+        pairs.extend(self.pair_not_asked_for(&mut causes));
+        let repaired_keys = self.repaired_keys(&CaPlan::New, &pairs, &mut causes);
         self.finished(Plan {
             action,
             causes,
@@ -184,16 +201,22 @@ impl Case<'_> {
             trust: Trust::default(),
             writes_bundle: true,
             repaired_keys,
-            pair,
+            pairs,
             state: StatePlan::Keep,
         })
     }
 
-    /// What comes of the pair when a new CA is made, and which CA is the anchor then.
-    fn pair_of_new_ca(&self, causes: &mut Vec<Cause>) -> (Action, AnchorPlan, PairPlan) {
+    /// What comes of the pairs when a new CA is made, and which CA is the anchor then.
+    fn pairs_of_new_ca(&self, causes: &mut Vec<Cause>) -> (Action, AnchorPlan, PairPlans) {
+        let all_new = |cross: Option<CrossPlan>| -> PairPlans {
+            let pairs = self.pairs.iter();
+            pairs
+                .map(|case| (case.pair, self.new_pair(case, cross.clone())))
+                .collect()
+        };
         let rotated = |anchor, key: PrivateKey| {
             let cross = CrossPlan::Sign(key);
-            (Action::Rotate, anchor, self.new_pair(Some(cross)))
+            (Action::Rotate, anchor, all_new(Some(cross)))
         };
         let outgoing = self.outgoing();
         let anchored = match (&self.anchor, outgoing) {
@@ -219,14 +242,21 @@ impl Case<'_> {
                 AnchorPlan::Previous(anchor) => self.spec.is_due(anchor, self.now),
                 _ => self.due_by_date().is_some(),
             };
-            if self.pair_is_good() || (self.pair_can_wait() && (issues.is_err() || ends_soon)) {
-                return (Action::Introduce, anchor, self.good_pair(causes));
-            }
-            // And [A], no good pair: to [B, A], leaf of A.
-            if let Ok(anchor_key) = issues {
-                let key = self.leaf_key();
-                let pair = PairPlan::IssueByAnchor { key, anchor_key };
-                return (Action::Introduce, anchor, pair);
+            let stays = |case: &PairCase| {
+                self.is_good(case) || (self.can_wait(case) && (issues.is_err() || ends_soon))
+            };
+            // And [A], no good pair: to [B, A], leaf of A; or leaf of B, while the other pair leads to A still.
+            if issues.is_ok() || self.pairs.iter().any(stays) {
+                let mut introduced = PairPlans::new();
+                for case in &self.pairs {
+                    let plan = match &issues {
+                        _ if stays(case) => self.good_pair(case, causes),
+                        Ok(anchor_key) => self.pair_of_anchor(case, anchor_key),
+                        Err(_) => self.new_pair(case, None),
+                    };
+                    introduced.push((case.pair, plan));
+                }
+                return (Action::Introduce, anchor, introduced);
             }
         }
         // [B, A], no good pair: to [C, B], leaf of C, C by B, for daemons that know A alone are lost, but those that know
@@ -247,7 +277,7 @@ impl Case<'_> {
         } else {
             Action::Replace
         };
-        (action, AnchorPlan::Current, self.new_pair(None))
+        (action, AnchorPlan::Current, all_new(None))
     }
 
     /// The recorded CA with its key, if it can vouch for another.
@@ -267,21 +297,21 @@ impl Case<'_> {
         plan
     }
 
-    /// Whether the published pair is good, and leads to the anchor.
-    fn pair_is_good(&self) -> bool {
-        self.pair_causes.is_empty() && self.pair_leads_to_anchor()
+    /// Whether a pair is good, and leads to the anchor.
+    fn is_good(&self, case: &PairCase) -> bool {
+        case.causes.is_empty() && self.leads_to_anchor(case)
     }
 
-    /// Whether the published pair is of use, and leads to the anchor, but another is asked for, or soon will have to be.
-    fn pair_can_wait(&self) -> bool {
-        self.pair_causes.iter().all(Cause::can_wait) && self.pair_leads_to_anchor()
+    /// Whether a pair is of use, and leads to the anchor, but another is asked for, or soon will have to be.
+    fn can_wait(&self, case: &PairCase) -> bool {
+        case.causes.iter().all(Cause::can_wait) && self.leads_to_anchor(case)
     }
 
-    /// Whether the published pair leads to the anchor. A rotation is taken back once it leads there directly.
-    fn pair_leads_to_anchor(&self) -> bool {
+    /// Whether a pair leads to the anchor. A rotation is taken back once it leads there directly.
+    fn leads_to_anchor(&self, case: &PairCase) -> bool {
         match &self.word {
-            Word::TakeBack(_) => self.assessment.leaf_is_of_current_ca(),
-            _ => self.assessment.leads_to(self.anchor.as_ref()),
+            Word::TakeBack(_) => self.assessment.is_of_current_ca(case.pair),
+            _ => self.assessment.leads_to(self.anchor.as_ref(), case.pair),
         }
     }
 
@@ -291,14 +321,15 @@ impl Case<'_> {
         Cause::of_end(Part::CaCert, current, self.spec, self.now)
     }
 
-    /// The published pair as it is: the same certificates where a daemon does not read them, and without what the CA
+    /// A pair as it is: the same certificates where a daemon does not read them, and without what the CA
     /// signed that is retired.
-    fn good_pair(&self, causes: &mut Vec<Cause>) -> PairPlan {
-        let Ok(chain) = &self.assessment.found.cert else {
+    fn good_pair(&self, case: &PairCase, causes: &mut Vec<Cause>) -> PairPlan {
+        let Some(chain) = self.assessment.found.pair(case.pair).chain() else {
             return PairPlan::Keep;
         };
         if !chain.is_intact() {
-            causes.push(Cause::NotIntact { part: Part::Cert });
+            let part = case.pair.cert();
+            causes.push(Cause::NotIntact { part });
         }
         match self
             .word
@@ -311,11 +342,30 @@ impl Case<'_> {
         }
     }
 
-    fn new_pair(&self, cross: Option<CrossPlan>) -> PairPlan {
+    fn new_pair(&self, case: &PairCase, cross: Option<CrossPlan>) -> PairPlan {
         PairPlan::Issue {
-            key: self.leaf_key(),
+            key: self.leaf_key(case.pair),
+            usages: case.usages,
             cross,
         }
+    }
+
+    fn pair_of_anchor(&self, case: &PairCase, anchor_key: &PrivateKey) -> PairPlan {
+        PairPlan::IssueByAnchor {
+            key: self.leaf_key(case.pair),
+            usages: case.usages,
+            anchor_key: anchor_key.clone(),
+        }
+    }
+
+    /// The API's own pair, where it is stored and `ClientCertificate` is `Shared`: it goes.
+    fn pair_not_asked_for(&self, causes: &mut Vec<Cause>) -> Option<(Pair, PairPlan)> {
+        let is_asked_for = self.pairs.iter().any(|case| case.pair == Pair::Client);
+        if is_asked_for || self.assessment.found.client.is_missing() {
+            return None;
+        }
+        causes.push(Cause::NotAskedFor);
+        Some((Pair::Client, PairPlan::Remove))
     }
 
     /// How a new pair can lead to an anchor that is not the current CA. Without that, daemons that know the anchor alone
@@ -328,9 +378,11 @@ impl Case<'_> {
         };
         if obstacle.leaves_earlier_signatures()
             && let Some(current) = &self.assessment.current
-            && let Ok(chain) = &self.assessment.found.cert
-            && let Some(cross) = chain.cross(current.subject(), current.public_key(), anchor)
-            && !cross.is_expired(self.now)
+            && let mut chains = self.assessment.found.chains()
+            && let Some(cross) = chains.find_map(|chain| {
+                let cross = chain.cross(current.subject(), current.public_key(), anchor);
+                cross.filter(|cross| !cross.is_expired(self.now))
+            })
         {
             return Ok(Lead::Cross(CrossPlan::Stored(cross.clone())));
         }
@@ -342,8 +394,8 @@ impl Case<'_> {
 
     /// The stored cross-certificate by a CA of which nothing else is left: whoever knows that follows it still.
     fn cross_of_a_lost_ca(&self, current: &CurrentCa) -> Option<CrossPlan> {
-        let chain = self.assessment.found.cert.as_ref().ok()?;
-        let mut crosses = chain.crosses().iter();
+        let chains = self.assessment.found.chains();
+        let mut crosses = chains.flat_map(CertificateChain::crosses);
         let cross = crosses.find(|cross| {
             let mut known = self.assessment.found.authorities();
             cross.subject() == current.subject()
@@ -355,10 +407,14 @@ impl Case<'_> {
     }
 
     /// A loadable key is kept, so that one write changes the pair; not one of a kind that cannot be certified here, not
-    /// one that also signs certificates, and not when a token asks for everything new.
-    fn leaf_key(&self) -> LeafKey {
+    /// one that also signs certificates, not the daemons' for the API, and not when a token asks for everything new.
+    fn leaf_key(&self, pair: Pair) -> LeafKey {
         let found = &self.assessment.found;
-        let Some(key) = found.key.as_ref().ok().filter(|key| key.can_sign()) else {
+        let key = found.pair(pair).key.as_ref().ok();
+        let is_usable = |key: &&PrivateKey| {
+            key.can_sign() && !(pair == Pair::Client && self.assessment.is_daemons_key(key))
+        };
+        let Some(key) = key.filter(is_usable) else {
             return LeafKey::New;
         };
         let ca_key = found.ca_key.iter().map(PrivateKey::public_key);
@@ -372,38 +428,43 @@ impl Case<'_> {
     }
 
     /// The keys that stay and that a daemon does not read as they stand.
-    fn repaired_keys(&self, ca: &CaPlan, pair: &PairPlan, causes: &mut Vec<Cause>) -> Vec<Part> {
+    fn repaired_keys(
+        &self,
+        ca: &CaPlan,
+        pairs: &[(Pair, PairPlan)],
+        causes: &mut Vec<Cause>,
+    ) -> Vec<Part> {
         let found = &self.assessment.found;
-        let is_ca_key_kept = matches!(ca, CaPlan::Keep(_));
-        let is_key_kept = match pair {
+        let is_key_kept = |plan: &PairPlan| match plan {
             PairPlan::Issue { key, .. } | PairPlan::IssueByAnchor { key, .. } => {
                 matches!(key, LeafKey::Keep(_))
             }
             PairPlan::Keep | PairPlan::Repair(_) | PairPlan::Rewrite { .. } => true,
+            PairPlan::Remove => false,
         };
-        let keys = [
-            (Part::CaKey, &found.ca_key, is_ca_key_kept),
-            (Part::Key, &found.key, is_key_kept),
-        ];
-        let spoilt = keys
-            .into_iter()
-            .filter(|(_, key, is_kept)| *is_kept && key.as_ref().is_ok_and(|key| !key.is_intact()));
-        let spoilt: Vec<Part> = spoilt.map(|(part, _, _)| part).collect();
+        let ca_key = matches!(ca, CaPlan::Keep(_)).then_some((Part::CaKey, &found.ca_key));
+        let kept = pairs.iter().filter(|(_, plan)| is_key_kept(plan));
+        let keys = kept.map(|(pair, _)| (pair.key(), &found.pair(*pair).key));
+        let keys = ca_key.into_iter().chain(keys);
+        let spoilt = keys.filter(|(_, key)| key.as_ref().is_ok_and(|key| !key.is_intact()));
+        let spoilt: Vec<Part> = spoilt.map(|(part, _)| part).collect();
         causes.extend(spoilt.iter().map(|part| Cause::NotIntact { part: *part }));
         spoilt
     }
 
-    /// Why the published pair does not stay; nothing where the operator's word says it all.
-    fn new_pair_causes(&self) -> Vec<Cause> {
-        if !self.pair_causes.is_empty() {
-            return self.pair_causes.clone();
+    /// Why a pair does not stay; nothing where the operator's word says it all.
+    fn new_pair_causes(&self, case: &PairCase) -> Vec<Cause> {
+        if !case.causes.is_empty() {
+            return case.causes.clone();
         }
+        let pair = case.pair;
         match (&self.word, self.previous_ca()) {
             (Word::Move | Word::TakeBack(_), _) => Vec::new(),
             (_, Some(anchor)) => vec![Cause::NotLeadingTo {
+                pair,
                 anchor: anchor.fingerprint(),
             }],
-            (_, None) => vec![Cause::NotIssuedBySet],
+            (_, None) => vec![Cause::NotIssuedBySet { pair }],
         }
     }
 
@@ -429,7 +490,7 @@ impl Case<'_> {
         &self,
         current: &CurrentCa,
         anchor: &AnchorPlan,
-        pair: &PairPlan,
+        pairs: &[(Pair, PairPlan)],
     ) -> Vec<Cause> {
         let found = &self.assessment.found;
         let (Ok(bundle), Some(current)) = (&found.ca_cert, current.certificate()) else {
@@ -451,8 +512,10 @@ impl Case<'_> {
             authority: authority.fingerprint(),
         }));
         // A listed CA that only the old chain leads to is no longer in use.
+        let mut telling = pairs.iter().filter(|(pair, _)| *pair == Pair::Server);
+        let chain_stays = telling.all(|(_, plan)| plan.stays());
         let loses_its_use = |authority: &CaCertificate| {
-            !matches!(pair, PairPlan::Keep | PairPlan::Repair(_))
+            !chain_stays
                 && self.state.has_retired(&authority.fingerprint())
                 && authority != current
                 && anchor != Some(authority)

@@ -15,6 +15,7 @@ use crate::plan::spec::{RetirementWord, Spec};
 use crate::plan::standing::Standing;
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
+use crate::set::pair::Pair;
 use crate::set::parameter::{ParameterType, StoredSet};
 use crate::set::rack::Part;
 
@@ -24,7 +25,7 @@ pub struct Inspection {
     /// What a watch says of it, too.
     #[serde(flatten)]
     pub standing: Standing,
-    /// Each parameter that a set has, whether it exists or not.
+    /// Each parameter that the set has or is to have.
     pub parameters: Vec<ParameterView>,
     /// The fingerprint of the CA that the CA key belongs to.
     pub current_ca: Option<String>,
@@ -121,7 +122,12 @@ impl Inspection {
             previous: shown(assessment.previous_ca()),
             now,
         };
-        let parameters = Part::ALL.map(|part| {
+        let asked = spec.properties.client_certificate;
+        let is_shown = |part: &Part| {
+            let pair = Pair::of(*part);
+            stored.contains_key(part) || pair.is_none_or(|pair| asked.usages(pair).is_some())
+        };
+        let parameters = Part::ALL.into_iter().filter(is_shown).map(|part| {
             let parameter = stored.get(&part);
             let (certificates, flaw) = viewer.contents(part);
             ParameterView {
@@ -137,7 +143,7 @@ impl Inspection {
         let rotation = OpenRotation::of(&assessment);
         Self {
             standing: Standing::of(spec, stored, &assessment, now),
-            parameters: parameters.to_vec(),
+            parameters: parameters.collect(),
             current_ca: viewer.current.clone(),
             previous_ca: viewer.previous.clone(),
             rotation: rotation.as_ref().map(OpenRotation::to_string),
@@ -185,19 +191,26 @@ impl Viewer<'_> {
                 ),
                 Err(flaw) => alone(Some(flaw)),
             },
-            Part::Cert => match &found.cert {
-                Ok(chain) => {
-                    let leaf = self.view(Role::EndEntity, chain.leaf());
-                    let crosses = chain.crosses().iter();
-                    let crosses = crosses.map(|cross| self.view(Role::Cross, cross));
-                    (std::iter::once(leaf).chain(crosses).collect(), None)
-                }
-                Err(flaw) => alone(Some(flaw)),
-            },
+            Part::Cert => self.presented(Pair::Server),
+            Part::ClientCert => self.presented(Pair::Client),
             Part::CaKey => alone(found.ca_key.as_ref().err()),
-            Part::Key => alone(found.key.as_ref().err()),
+            Part::Key => alone(found.server.key.as_ref().err()),
+            Part::ClientKey => alone(found.client.key.as_ref().err()),
             Part::State => alone(found.state.as_ref().err().filter(|f| **f != Flaw::Missing)),
             Part::Claim => alone(None),
+        }
+    }
+
+    /// The certificates that are presented with a pair, and what is wrong with their part.
+    fn presented(&self, pair: Pair) -> (Vec<CertificateView>, Option<Flaw>) {
+        match &self.found.pair(pair).cert {
+            Ok(chain) => {
+                let leaf = self.view(Role::EndEntity, chain.leaf());
+                let crosses = chain.crosses().iter();
+                let crosses = crosses.map(|cross| self.view(Role::Cross, cross));
+                (std::iter::once(leaf).chain(crosses).collect(), None)
+            }
+            Err(flaw) => (Vec::new(), Some(*flaw)),
         }
     }
 

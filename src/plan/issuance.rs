@@ -6,9 +6,12 @@ use crate::pki::authority::{CertificateAuthority, IssueError, Mint};
 use crate::pki::certificate::{CaCertificate, Certificate};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
+use crate::pki::usages::Usages;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::spec::Spec;
 use crate::plan::{AnchorPlan, CaPlan, CrossPlan, LeafKey, PairPlan, Plan};
+use crate::set::decoded::Found;
+use crate::set::pair::Pair;
 
 /// What carrying out a plan needs to be given.
 pub(crate) struct Issued {
@@ -18,9 +21,17 @@ pub(crate) struct Issued {
     pub(crate) ca_key: PrivateKey,
     /// The anchor, where that is another CA.
     pub(crate) anchor: Option<CaCertificate>,
-    /// The certificate chain, where it is written.
-    pub(crate) chain: Option<CertificateChain>,
-    /// The end-entity certificate's key, where that is new.
+    /// The pairs of which anything is written.
+    pub(crate) pairs: Vec<IssuedPair>,
+}
+
+/// What is written of a pair.
+pub(crate) struct IssuedPair {
+    /// The pair.
+    pub(crate) pair: Pair,
+    /// Its certificate chain.
+    pub(crate) chain: CertificateChain,
+    /// Its key, where that is new.
     pub(crate) new_key: Option<PrivateKey>,
 }
 
@@ -28,7 +39,7 @@ pub(crate) struct Issued {
 pub(crate) fn issue(
     plan: &Plan,
     spec: &Spec,
-    stored_leaf: Option<&Certificate>,
+    found: &Found,
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Result<Issued, IssueError> {
@@ -47,32 +58,48 @@ pub(crate) fn issue(
         AnchorPlan::Outgoing(outgoing) => Some(certificate_of(outgoing, spec, now, mint)?),
         AnchorPlan::Previous(authority) => Some(authority.clone()),
     };
-    let (chain, new_key) = match &plan.pair {
-        PairPlan::Keep => (None, None),
-        PairPlan::Repair(chain) => (Some(chain.clone()), None),
-        PairPlan::Rewrite { leaf, cross } => {
-            let cross = cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
-            (Some(CertificateChain::new(leaf.clone(), cross)), None)
-        }
-        PairPlan::Issue { key, cross } => {
-            let cross = cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
-            let authority = CertificateAuthority::new(current.clone(), &ca_key)?;
-            let (leaf, new_key) = issue_leaf(&authority, key, spec, stored_leaf, now, mint)?;
-            (Some(CertificateChain::new(leaf, cross)), new_key)
-        }
-        PairPlan::IssueByAnchor { key, anchor_key } => {
-            let issuer = anchor.clone().unwrap_or_else(|| current.clone());
-            let authority = CertificateAuthority::new(issuer, anchor_key)?;
-            let (leaf, new_key) = issue_leaf(&authority, key, spec, stored_leaf, now, mint)?;
-            (Some(CertificateChain::new(leaf, None)), new_key)
-        }
-    };
+    let mut pairs = Vec::new();
+    for (pair, pair_plan) in &plan.pairs {
+        let stored_leaf = found.pair(*pair).leaf();
+        let (chain, new_key) = match pair_plan {
+            PairPlan::Keep | PairPlan::Remove => continue,
+            PairPlan::Repair(chain) => (chain.clone(), None),
+            PairPlan::Rewrite { leaf, cross } => {
+                let cross =
+                    cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
+                (CertificateChain::new(leaf.clone(), cross), None)
+            }
+            PairPlan::Issue { key, usages, cross } => {
+                let cross =
+                    cross_certificate(cross.as_ref(), anchor.as_ref(), &current, now, mint)?;
+                let authority = CertificateAuthority::new(current.clone(), &ca_key)?;
+                let (leaf, new_key) =
+                    issue_leaf(&authority, key, *usages, spec, stored_leaf, now, mint)?;
+                (CertificateChain::new(leaf, cross), new_key)
+            }
+            PairPlan::IssueByAnchor {
+                key,
+                usages,
+                anchor_key,
+            } => {
+                let issuer = anchor.clone().unwrap_or_else(|| current.clone());
+                let authority = CertificateAuthority::new(issuer, anchor_key)?;
+                let (leaf, new_key) =
+                    issue_leaf(&authority, key, *usages, spec, stored_leaf, now, mint)?;
+                (CertificateChain::new(leaf, None), new_key)
+            }
+        };
+        pairs.push(IssuedPair {
+            pair: *pair,
+            chain,
+            new_key,
+        });
+    }
     Ok(Issued {
         current,
         ca_key,
         anchor,
-        chain,
-        new_key,
+        pairs,
     })
 }
 
@@ -80,6 +107,7 @@ pub(crate) fn issue(
 fn issue_leaf(
     authority: &CertificateAuthority<'_>,
     key: &LeafKey,
+    usages: Usages,
     spec: &Spec,
     stored_leaf: Option<&Certificate>,
     now: OffsetDateTime,
@@ -102,7 +130,7 @@ fn issue_leaf(
             names.extend(constraints.permitted_dns_names());
         }
     }
-    let leaf = authority.issue(&key, &names, spec.properties.validity, now, mint)?;
+    let leaf = authority.issue(&key, usages, &names, spec.properties.validity, now, mint)?;
     Ok((leaf, new_key))
 }
 

@@ -31,11 +31,13 @@ use std::fmt;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
+use crate::pki::usages::Usages;
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::Obstacle;
 use crate::plan::warning::Warning;
 use crate::set::anchor_record::AnchorRecord;
+use crate::set::pair::Pair;
 use crate::set::rack::Part;
 use crate::set::state::{Closing, State, TokenHash};
 
@@ -147,7 +149,8 @@ pub struct Plan {
     pub(crate) writes_bundle: bool,
     /// The keys that are written again as they are.
     pub(crate) repaired_keys: Vec<Part>,
-    pub(crate) pair: PairPlan,
+    /// What happens to each pair that is asked for or stored.
+    pub(crate) pairs: PairPlans,
     pub(crate) state: StatePlan,
 }
 
@@ -169,7 +172,20 @@ impl Plan {
 
     /// Whether the published leaf will be one that a new CA has issued.
     pub(crate) fn publishes_leaf_of_new_ca(&self) -> bool {
-        matches!(self.ca, CaPlan::New) && self.pair.is_issued_by_current_ca()
+        matches!(self.ca, CaPlan::New) && self.issues_leaf()
+    }
+
+    /// Whether the current CA issues the daemons' certificate anew.
+    pub(crate) fn issues_leaf(&self) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.any(|(pair, plan)| *pair == Pair::Server && matches!(plan, PairPlan::Issue { .. }))
+    }
+
+    /// Whether the current CA issues a certificate that does not lead to the anchor.
+    pub(crate) fn leaves_anchor_behind(&self) -> bool {
+        let is_unled = |plan: &PairPlan| matches!(plan, PairPlan::Issue { cross: None, .. });
+        !matches!(self.anchor, AnchorPlan::Current)
+            && self.pairs.iter().any(|(_, plan)| is_unled(plan))
     }
 
     /// Whether what daemons and clients get changes, or whom it cuts off.
@@ -179,7 +195,10 @@ impl Plan {
 
     /// Whether the state is all that is written.
     pub(crate) fn writes_only_state(&self) -> bool {
-        !self.writes_bundle && self.repaired_keys.is_empty() && matches!(self.pair, PairPlan::Keep)
+        let mut pairs = self.pairs.iter();
+        !self.writes_bundle
+            && self.repaired_keys.is_empty()
+            && pairs.all(|(_, plan)| matches!(plan, PairPlan::Keep))
     }
 }
 
@@ -246,11 +265,16 @@ pub(crate) struct Trust {
     pub(crate) left_out: Vec<Certificate>,
 }
 
-/// What happens to the end-entity certificate and its key.
+/// What happens to each pair that is asked for or stored.
+pub(crate) type PairPlans = Vec<(Pair, PairPlan)>;
+
+/// What happens to a pair: an end-entity certificate and its key.
 #[derive(Clone, Debug)]
 pub(crate) enum PairPlan {
     /// Both stay byte for byte.
     Keep,
+    /// Nobody asks for it any more: both are deleted.
+    Remove,
     /// The same certificates are written again plainly, but for what a retired CA signed.
     Repair(CertificateChain),
     /// The same end-entity certificate is written again, with this cross-certificate behind it.
@@ -261,20 +285,27 @@ pub(crate) enum PairPlan {
     /// A new end-entity certificate from the current CA, with this cross-certificate behind it.
     Issue {
         key: LeafKey,
+        usages: Usages,
         cross: Option<CrossPlan>,
     },
     /// A new end-entity certificate from the anchor, which is not the current CA and cannot vouch for it, with the
     /// anchor's key.
     IssueByAnchor {
         key: LeafKey,
+        usages: Usages,
         anchor_key: PrivateKey,
     },
 }
 
 impl PairPlan {
-    /// Whether the current CA issues a new end-entity certificate.
-    pub(crate) const fn is_issued_by_current_ca(&self) -> bool {
-        matches!(self, Self::Issue { .. })
+    /// Whether another end-entity certificate is issued.
+    pub(crate) const fn is_new(&self) -> bool {
+        matches!(self, Self::Issue { .. } | Self::IssueByAnchor { .. })
+    }
+
+    /// Whether the end-entity certificate stays, and so what it leads to.
+    pub(crate) const fn stays(&self) -> bool {
+        matches!(self, Self::Keep | Self::Repair(_))
     }
 }
 

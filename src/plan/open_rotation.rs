@@ -4,7 +4,8 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use crate::pki::certificate::Fingerprint;
+use crate::pki::certificate::{Certificate, Fingerprint};
+use crate::pki::chain::CertificateChain;
 use crate::plan::assessment::Assessment;
 use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::RetirementWord;
@@ -34,7 +35,7 @@ pub enum RotationStep {
     Introduced {
         /// Why the previous CA does not vouch for the current one.
         obstacle: Obstacle,
-        /// When the published certificate ends.
+        /// When the first of the published certificates ends.
         leaf_not_after: OffsetDateTime,
     },
     /// The current CA has issued the published certificate, and the previous one, which does not vouch for it, is
@@ -79,15 +80,17 @@ impl OpenRotation {
         {
             return Some(RotationStep::Moved);
         }
-        if assessment.leaf_is_of_current_ca() {
+        if assessment.leaves_are_of_current_ca() {
             return Some(RotationStep::Anchored);
         }
-        let (previous, leaf) = (assessment.previous_ca()?, assessment.found.leaf()?);
+        let previous = assessment.previous_ca()?;
+        let leaves = assessment.found.chains().map(CertificateChain::leaf);
+        let leaf_not_after = leaves.map(Certificate::not_after).min()?;
         Some(match assessment.vouching(previous) {
             Ok(_) => RotationStep::BrokenOff,
             Err(obstacle) => RotationStep::Introduced {
                 obstacle,
-                leaf_not_after: leaf.not_after(),
+                leaf_not_after,
             },
         })
     }

@@ -10,6 +10,7 @@ use crate::plan::cause::Cause;
 use crate::plan::open_rotation::{OpenRotation, RotationStep};
 use crate::plan::spec::Spec;
 use crate::set::flaw::Flaw;
+use crate::set::pair::{FoundPair, Pair};
 
 /// How many renewal windows before its end an open rotation is spoken of: replacing all that runs takes time.
 const WINDOWS_OF_A_ROTATION: i32 = 2;
@@ -19,7 +20,7 @@ const WINDOWS_OF_A_ROTATION: i32 = 2;
 pub struct Outlook {
     /// Whole days until the current CA ends; negative once it is past; none where that is not known.
     pub ca_days_left: Option<i64>,
-    /// The same of the end-entity certificate.
+    /// The same of the end-entity certificate, or of the first of the two to end.
     pub cert_days_left: Option<i64>,
     /// The same of the previous CA; none while no rotation is open.
     pub previous_ca_days_left: Option<i64>,
@@ -55,7 +56,13 @@ impl Outlook {
         let found = &assessment.found;
         let ca = assessment.current_ca_certificate();
         let ca = ca.map(|ca| ca.not_after());
-        let cert = found.leaf().map(Certificate::not_after);
+        let asked = spec.properties.client_certificate;
+        let asked = Pair::ALL
+            .into_iter()
+            .filter(|pair| asked.usages(*pair).is_some());
+        let pairs: Vec<&FoundPair> = asked.map(|pair| found.pair(pair)).collect();
+        let leaves = pairs.iter().filter_map(|pair| pair.leaf());
+        let cert = leaves.map(Certificate::not_after).min();
         let rotation = OpenRotation::of(assessment);
         let previous_ca = rotation.as_ref().map(|rotation| rotation.not_after);
         // It is the operator's word that renews it then, and no update.
@@ -67,8 +74,9 @@ impl Outlook {
         let is_state_of_use = !matches!(&found.state, Err(flaw) if *flaw != Flaw::Missing);
         let is_readable = found.ca_cert.is_ok()
             && found.ca_key.is_ok()
-            && found.cert.is_ok()
-            && found.key.is_ok()
+            && pairs
+                .iter()
+                .all(|pair| pair.cert.is_ok() && pair.key.is_ok())
             && ca.is_some()
             && is_state_of_use;
         let causes = next.map_or(&[][..], |plan| &plan.causes);

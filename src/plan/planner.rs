@@ -7,14 +7,14 @@ use time::OffsetDateTime;
 
 use crate::pki::certificate::Fingerprint;
 use crate::plan::assessment::{Anchor, Assessment};
-use crate::plan::case::Case;
+use crate::plan::case::{Case, PairCase};
 use crate::plan::cause::Cause;
 use crate::plan::recording;
 use crate::plan::refusal::Refusal;
-use crate::plan::spec::{Occasion, Spec};
+use crate::plan::spec::{ClientCertificate, Occasion, Spec};
 use crate::plan::taking_back::{TakingBack, TakingBackObstacle};
 use crate::plan::word::{self, Word};
-use crate::plan::{Plan, TokenPlan};
+use crate::plan::{CutOff, Plan, TokenPlan};
 use crate::set::decoded::Found;
 use crate::set::state::State;
 
@@ -49,7 +49,7 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
         anchor,
         word,
         rotates_for_token,
-        pair_causes: assessment.pair_causes(spec, now),
+        pairs: PairCase::all(spec, assessment, now),
     };
     let due = case.due_causes();
     case.refuse_taking_back_to_what_is_due(&due)?;
@@ -69,6 +69,7 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
         Some(token) => TokenPlan::See(token),
     };
     let plan = recording::record(&case, plan, token)?;
+    case.refuse_a_switch_that_cuts_off(&plan)?;
     Ok(Plan { warning, ..plan })
 }
 
@@ -100,7 +101,7 @@ fn opening_state(spec: &Spec, found: &Found, now: OffsetDateTime) -> State {
 }
 
 fn issuer_of_leaf(found: &Found) -> Option<Fingerprint> {
-    let leaf = found.cert.as_ref().ok()?.leaf();
+    let leaf = found.telling_leaf()?;
     let issuer = found.bundled().iter().find(|ca| ca.has_issued(leaf))?;
     Some(issuer.fingerprint())
 }
@@ -145,6 +146,34 @@ impl Case<'_> {
                 obstacle: TakingBackObstacle::Due(due.to_vec()),
                 finish: Box::new(*finish),
             }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses another `ClientCertificate` than the stored set was made by where the CA that everything knows cannot issue
+    /// what that asks for, and where nobody would be cut off without it.
+    fn refuse_a_switch_that_cuts_off(&self, plan: &Plan) -> Result<(), Refusal> {
+        let CutOff::KnowingOnly {
+            authority,
+            obstacle,
+            ..
+        } = &plan.cut_off
+        else {
+            return Ok(());
+        };
+        let former = ClientCertificate::of(&self.assessment.found);
+        if former == self.spec.properties.client_certificate {
+            return Ok(());
+        }
+        let mut without = self.spec.clone();
+        without.properties.client_certificate = former;
+        match self::plan(&without, self.assessment, self.now) {
+            Ok(without) if without.cut_off == CutOff::Nobody => {
+                Err(Refusal::ClientCertificateCutsOff {
+                    authority: *authority,
+                    obstacle: obstacle.clone(),
+                })
+            }
             _ => Ok(()),
         }
     }

@@ -10,7 +10,6 @@ use time::OffsetDateTime;
 use crate::pki::authority::{IssueError, Mint};
 use crate::pki::bundle::TrustBundle;
 use crate::pki::certificate::Certificate;
-use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
 use crate::plan::assessment::Assessment;
 use crate::plan::issuance::{Issued, issue};
@@ -18,10 +17,11 @@ use crate::plan::planner;
 use crate::plan::refusal::Refusal;
 use crate::plan::spec::Spec;
 use crate::plan::write::Write;
-use crate::plan::{AnchorRecordPlan, CaPlan, Plan, StatePlan, TokenPlan};
+use crate::plan::{AnchorRecordPlan, CaPlan, PairPlan, Plan, StatePlan, TokenPlan};
 use crate::set::anchor_record::AnchorRecord;
 use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
+use crate::set::pair::Pair;
 use crate::set::parameter::{MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredSet};
 use crate::set::rack::Part;
 use crate::set::state::State;
@@ -73,6 +73,8 @@ pub enum PublicationError {
 pub struct Publication {
     /// The writes, in their order.
     pub writes: Vec<Write>,
+    /// The pairs that are deleted when all is written.
+    pub removed: Vec<Pair>,
     /// The set that results, as the next event finds it.
     pub result: Assessment,
 }
@@ -86,7 +88,7 @@ pub fn publication(
     now: OffsetDateTime,
     mint: &mut dyn Mint,
 ) -> Result<Publication, PublicationError> {
-    let issued = issue(plan, spec, assessment.found.leaf(), now, mint)?;
+    let issued = issue(plan, spec, &assessment.found, now, mint)?;
     let (before, after) = states(plan, &issued);
 
     let ours = std::iter::once(&issued.current).chain(&issued.anchor);
@@ -106,8 +108,7 @@ pub fn publication(
         !stored.is_ok_and(|stored| stored.public_key() == key.public_key())
     });
     let other_ca_key = other_ca_key.map(PrivateKey::encode);
-    let new_key = issued.new_key.as_ref().map(PrivateKey::encode);
-    let values = [
+    let mut values = vec![
         (Part::State, before.as_ref().map(State::encode)),
         (
             Part::CaKey,
@@ -117,22 +118,19 @@ pub fn publication(
             Part::CaCert,
             plan.writes_bundle.then(|| TrustBundle::encode(&bundle)),
         ),
-        (
-            Part::Key,
-            new_key.or_else(|| repaired(Part::Key, &found.key)),
-        ),
-        (
-            Part::Cert,
-            issued.chain.as_ref().map(CertificateChain::encode),
-        ),
-        (
-            Part::State,
-            after
-                .as_ref()
-                .filter(|_| after != before)
-                .map(State::encode),
-        ),
     ];
+    // The daemons' pair comes last, for it tells where the set stands; and until it is a server's alone, the API's own
+    // is there.
+    for pair in Pair::ALL.into_iter().rev() {
+        let issued = issued.pairs.iter().find(|issued| issued.pair == pair);
+        let new_key = issued.and_then(|issued| issued.new_key.as_ref());
+        let new_key = new_key.map(PrivateKey::encode);
+        let key = new_key.or_else(|| repaired(pair.key(), &found.pair(pair).key));
+        values.push((pair.key(), key));
+        values.push((pair.cert(), issued.map(|issued| issued.chain.encode())));
+    }
+    let last = after.as_ref().filter(|_| after != before);
+    values.push((Part::State, last.map(State::encode)));
     let mut result = stored.clone();
     let mut writes = Vec::new();
     for (part, value) in values {
@@ -155,9 +153,18 @@ pub fn publication(
         write.apply(&mut result);
         writes.push(write);
     }
+    let removed = plan
+        .pairs
+        .iter()
+        .filter(|(_, plan)| matches!(plan, PairPlan::Remove));
+    let removed: Vec<Pair> = removed.map(|(pair, _)| *pair).collect();
     check_sizes(spec, stored, &writes, after.as_ref())?;
-    let result = check_stable(spec, found, &writes, now)?;
-    Ok(Publication { writes, result })
+    let result = check_stable(spec, found, &writes, &removed, now)?;
+    Ok(Publication {
+        writes,
+        removed,
+        result,
+    })
 }
 
 /// Keys are as the properties say, the state is always encrypted, certificates never need to be.
@@ -197,7 +204,7 @@ fn states(plan: &Plan, issued: &Issued) -> (Option<State>, Option<State>) {
             after.see(token.clone());
         }
     }
-    if plan.pair.is_issued_by_current_ca() {
+    if plan.issues_leaf() {
         after.settle_pending(&issued.current.fingerprint());
     }
     match anchor {
@@ -273,11 +280,15 @@ fn check_stable(
     spec: &Spec,
     found: &Found,
     writes: &[Write],
+    removed: &[Pair],
     now: OffsetDateTime,
 ) -> Result<Assessment, PublicationError> {
     let mut result = found.clone();
     for write in writes {
         result.replace(write.part, &write.value);
+    }
+    for pair in removed {
+        result.remove(*pair);
     }
     let result = Assessment::of(result);
     let next = match planner::plan(&spec.next(), &result, now) {

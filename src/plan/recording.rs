@@ -6,9 +6,7 @@ use crate::plan::obstacle::Signer;
 use crate::plan::refusal::Refusal;
 use crate::plan::spec::Occasion;
 use crate::plan::word::Word;
-use crate::plan::{
-    Action, AnchorPlan, AnchorRecordPlan, CaPlan, PairPlan, Plan, StatePlan, TokenPlan,
-};
+use crate::plan::{Action, AnchorPlan, AnchorRecordPlan, CaPlan, Plan, StatePlan, TokenPlan};
 use crate::set::anchor_record::AnchorRecord;
 use crate::set::flaw::Flaw;
 use crate::set::state::State;
@@ -110,8 +108,8 @@ fn anchor_record(case: &Case<'_>, plan: &Plan) -> AnchorRecordPlan {
 
 /// Whether a token that was being obeyed is seen now, for its CA issues the published leaf at last.
 fn settles(case: &Case<'_>, plan: &Plan) -> bool {
-    match (&plan.ca, &plan.pair) {
-        (CaPlan::Keep(current), PairPlan::Issue { .. }) => {
+    match &plan.ca {
+        CaPlan::Keep(current) if plan.issues_leaf() => {
             let current = current.certificate();
             current.is_some_and(|ca| case.state.is_pending_for(&ca.fingerprint()))
         }

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::pki::certificate::Fingerprint;
+use crate::plan::obstacle::Obstacle;
 use crate::plan::spec::RetirementWord;
 use crate::plan::taking_back::TakingBackObstacle;
 
@@ -82,6 +83,17 @@ pub enum Refusal {
     RetiresCurrentCa {
         /// The current CA.
         current: Fingerprint,
+    },
+    /// `ClientCertificate` asks for a certificate that would not lead to what everything knows.
+    #[error(
+        "property ClientCertificate asks for a certificate that would be refused by whatever knows the CA {authority} \
+         alone, because {obstacle}; leave it as it was until a rotation to a new CA is finished"
+    )]
+    ClientCertificateCutsOff {
+        /// The CA that everything knows.
+        authority: Fingerprint,
+        /// Why it can vouch for nothing new.
+        obstacle: Obstacle,
     },
     /// The state was written by a later version, and it would have to be overwritten.
     #[error(

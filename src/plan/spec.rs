@@ -8,7 +8,10 @@ use time::{Duration, OffsetDateTime};
 use crate::pki::alternative_name::SubjectAlternativeName;
 use crate::pki::certificate::{Certificate, Fingerprint};
 use crate::pki::private_key::KeyAlgorithm;
+use crate::pki::usages::Usages;
+use crate::set::decoded::Found;
 use crate::set::flaw::Flaw;
+use crate::set::pair::Pair;
 use crate::set::parameter::ParameterType;
 use crate::set::rack::Rack;
 use crate::set::state::{EventSeconds, Owner, State, TokenHash};
@@ -137,6 +140,8 @@ pub struct GeneratorProperties {
     pub rotation_token: Option<TokenHash>,
     /// `RetiredCA`.
     pub retired_ca: Option<RetirementWord>,
+    /// `ClientCertificate`.
+    pub client_certificate: ClientCertificate,
     /// `KeyParameterType`: for key parameters that do not exist yet.
     pub key_parameter_type: ParameterType,
     /// How many bytes of a value a getter's response has room for with this rack's name.
@@ -154,6 +159,48 @@ pub struct OldProperties {
     pub rotation_token: Option<TokenHash>,
     /// The `RetiredCA` that the template held before.
     pub retired_ca: Option<RetirementWord>,
+}
+
+/// Whose certificate the API presents: the property `ClientCertificate`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ClientCertificate {
+    /// The daemons' own, which is a server's and a client's at once.
+    #[default]
+    Shared,
+    /// One of its own, which is a client's alone; and the daemons' is a server's alone.
+    Separate,
+}
+
+impl ClientCertificate {
+    /// Every choice, with the word that the property has for it.
+    pub const ALL: [(&str, Self); 2] = [("Shared", Self::Shared), ("Separate", Self::Separate)];
+
+    /// What a pair is to be good for; `None` where a set has no such pair.
+    pub const fn usages(self, pair: Pair) -> Option<Usages> {
+        match (self, pair) {
+            (Self::Shared, Pair::Server) => Some(Usages::BOTH),
+            (Self::Shared, Pair::Client) => None,
+            (Self::Separate, Pair::Server) => Some(Usages::SERVER),
+            (Self::Separate, Pair::Client) => Some(Usages::CLIENT),
+        }
+    }
+
+    /// The pair that the API presents.
+    pub const fn clients_pair(self) -> Pair {
+        match self {
+            Self::Shared => Pair::Server,
+            Self::Separate => Pair::Client,
+        }
+    }
+
+    /// The choice that a stored set was made by.
+    pub fn of(found: &Found) -> Self {
+        if found.client.is_missing() {
+            Self::Shared
+        } else {
+            Self::Separate
+        }
+    }
 }
 
 /// What `RetiredCA` says: `X/Y`, retire the CA X and stay with the CA Y; or `X` alone, which names half of that.

@@ -119,10 +119,10 @@ fn is_led_to(assessment: &Assessment, ca: &CaCertificate) -> bool {
     trusts == Some(true) || leads == Some(true) || (trusts, leads) == (None, None)
 }
 
-/// Whether the bundle trusts a CA and whether the chain leads to it, as far as they can be read.
+/// Whether the bundle trusts a CA and whether the chains lead to it, as far as they can be read.
 fn published(assessment: &Assessment, ca: &CaCertificate) -> (Option<bool>, Option<bool>) {
     let found = &assessment.found;
     let trusts = found.ca_cert.as_ref().map(|bundle| bundle.contains(ca));
-    let leads = found.cert.as_ref().map(|chain| chain.leads_to(ca));
-    (trusts.ok(), leads.ok())
+    let leads = found.chains().map(|chain| chain.leads_to(ca));
+    (trusts.ok(), leads.reduce(|all, leads| all && leads))
 }

@@ -59,7 +59,6 @@ fn others<'a>(
     anchor: &'a AnchorPlan,
 ) -> impl Iterator<Item = &'a Certificate> {
     let found = &case.assessment.found;
-    let chain = found.cert.as_ref().ok();
     // Whoever knows the outgoing CA knows its anchor, too, if that was recorded when the outgoing one was made.
     let recorded = found.recorded_anchor();
     let outgoing = match (ca, anchor) {
@@ -90,9 +89,10 @@ fn others<'a>(
     };
     let is_superseded = move |certificate: &Certificate| {
         let (subject, public_key) = (certificate.subject(), certificate.public_key());
-        let is_cross_signed = match (anchor, chain) {
-            (AnchorPlan::Previous(anchor), Some(chain)) => {
-                chain.cross(subject, public_key, anchor).is_some()
+        let is_cross_signed = match anchor {
+            AnchorPlan::Previous(anchor) => {
+                let mut chains = found.chains();
+                chains.any(|chain| chain.cross(subject, public_key, anchor).is_some())
             }
             _ => false,
         };

@@ -10,6 +10,7 @@ use crate::pki::timestamp::timestamp;
 use crate::plan::assessment::Assessment;
 use crate::plan::spec::RetirementWord;
 use crate::plan::taking_back::TakingBackObstacle;
+use crate::set::pair::Pair;
 use crate::set::parameter::{ParameterType, StoredSet};
 use crate::set::rack::{Part, Rack};
 
@@ -102,14 +103,13 @@ pub fn warnings(
     let plain = plain.map(|(part, _)| Warning::PlainKey {
         parameter: rack.parameter_name(*part),
     });
-    let leaf = assessment
-        .found
-        .cert
-        .iter()
-        .map(|chain| (Part::Cert, chain.leaf()));
+    let leaves = Pair::ALL.into_iter().filter_map(|pair| {
+        let leaf = assessment.found.pair(pair).leaf()?;
+        Some((pair.cert(), leaf))
+    });
     let current = assessment.current_ca_certificate();
     let current = current.map(|ca| (Part::CaCert, &**ca));
-    let early = leaf
+    let early = leaves
         .chain(current)
         .filter(|(_, certificate)| certificate.not_before() > now)
         .map(|(part, certificate)| Warning::NotYetValid {
@@ -126,10 +126,17 @@ pub fn warnings(
 pub(crate) fn exposed_keys(rack: &Rack, assessment: &Assessment) -> Vec<Warning> {
     let found = &assessment.found;
     let bundle = found.ca_cert.as_ref().map(TrustBundle::holds_private_key);
-    let chain = found.cert.as_ref().map(CertificateChain::holds_private_key);
-    let parts = [(Part::CaCert, bundle), (Part::Cert, chain)];
-    let exposed = parts.into_iter().filter(|(_, holds)| *holds == Ok(true));
+    let bundle = (Part::CaCert, bundle == Ok(true));
+    let chains = Pair::ALL.into_iter().map(|pair| {
+        let chain = found.pair(pair).chain();
+        (
+            pair.cert(),
+            chain.is_some_and(CertificateChain::holds_private_key),
+        )
+    });
+    let exposed = std::iter::once(bundle).chain(chains);
     exposed
+        .filter(|(_, holds)| *holds)
         .map(|(part, _)| Warning::ExposedKey {
             parameter: rack.parameter_name(part),
         })

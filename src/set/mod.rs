@@ -3,6 +3,7 @@
 pub mod anchor_record;
 pub mod decoded;
 pub mod flaw;
+pub mod pair;
 pub mod parameter;
 pub mod rack;
 pub mod state;

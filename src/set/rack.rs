@@ -90,6 +90,10 @@ pub enum Part {
     Cert,
     /// The private key of the end-entity certificate.
     Key,
+    /// The API's own end-entity certificate, and the cross-certificate as behind the other.
+    ClientCert,
+    /// The private key of the API's own end-entity certificate.
+    ClientKey,
     /// This function's own memory: owners, tokens, retired CAs, the anchor while a rotation is open.
     State,
     /// Who is writing, and until when.
@@ -98,17 +102,29 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order in which they are asked for.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::CaCert,
         Self::CaKey,
         Self::Cert,
         Self::Key,
+        Self::ClientCert,
+        Self::ClientKey,
         Self::State,
         Self::Claim,
     ];
 
-    /// The four parts that instances, the API and the getter read.
-    pub const PUBLISHED: [Self; 4] = [Self::CaCert, Self::CaKey, Self::Cert, Self::Key];
+    /// The parts that instances, the API and the getter read where the API shares the daemons' pair.
+    pub const SHARED: [Self; 4] = [Self::CaCert, Self::CaKey, Self::Cert, Self::Key];
+
+    /// All that anybody reads: the last two are there only where the API has a pair of its own.
+    pub const PUBLISHED: [Self; 6] = [
+        Self::CaCert,
+        Self::CaKey,
+        Self::Cert,
+        Self::Key,
+        Self::ClientCert,
+        Self::ClientKey,
+    ];
 
     /// What the part is called in its parameter's name, after `h-docker-tls-`.
     pub const fn suffix(self) -> &'static str {
@@ -117,6 +133,8 @@ impl Part {
             Self::CaKey => "ca-key",
             Self::Cert => "cert",
             Self::Key => "key",
+            Self::ClientCert => "client-cert",
+            Self::ClientKey => "client-key",
             Self::State => "state",
             Self::Claim => "claim",
         }
@@ -126,13 +144,14 @@ impl Part {
     pub const fn certificate(self) -> &'static str {
         match self {
             Self::CaCert => "CA certificate",
+            Self::ClientCert => "client certificate",
             _ => "certificate",
         }
     }
 
     /// Whether the part is a private key.
     pub const fn is_key(self) -> bool {
-        matches!(self, Self::CaKey | Self::Key)
+        matches!(self, Self::CaKey | Self::Key | Self::ClientKey)
     }
 }
 
@@ -143,6 +162,8 @@ impl fmt::Display for Part {
             Self::CaKey => "CA key",
             Self::Cert => "certificate",
             Self::Key => "key",
+            Self::ClientCert => "client certificate",
+            Self::ClientKey => "client key",
             Self::State => "state",
             Self::Claim => "claim",
         })

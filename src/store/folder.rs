@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::set::parameter::{MAX_VALUE_CHARS, StoredParameter, StoredSet};
 use crate::set::rack::{Part, Rack};
-use crate::store::{ParameterStore, Put, Selector, StoreAction, StoreError};
+use crate::store::{Deletion, ParameterStore, Put, Selector, StoreAction, StoreError};
 
 /// Permissions of the folder: its owner's alone.
 const FOLDER_MODE: u32 = 0o700;
@@ -198,8 +198,8 @@ impl ParameterStore for Folder {
         self.put_locked(&rack.parameter_name(put.part), put)
     }
 
-    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
-        for name in rack.parameter_names() {
+    async fn delete(&self, rack: &Rack, deletion: Deletion) -> Result<(), StoreError> {
+        for name in deletion.names(rack) {
             match fs::remove_file(self.file(&name)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(self.error(StoreAction::Delete, &name, &error));

@@ -10,6 +10,7 @@ use std::fmt;
 
 use time::Duration;
 
+use crate::set::pair::Pair;
 use crate::set::parameter::{ParameterType, ParameterValue, StoredSet};
 use crate::set::rack::{Part, Rack};
 
@@ -29,8 +30,33 @@ pub trait ParameterStore {
     /// Writes one parameter and returns its new version.
     async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError>;
 
-    /// Deletes everything that has the rack's name, what the deployed handler left behind included. It is sent once.
-    async fn delete(&self, rack: &Rack) -> Result<(), StoreError>;
+    /// Deletes some of a rack's parameters, whether they exist or not. It is sent once.
+    async fn delete(&self, rack: &Rack, deletion: Deletion) -> Result<(), StoreError>;
+}
+
+/// What is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deletion {
+    /// Everything that has the rack's name, what the deployed handler left behind included.
+    Everything,
+    /// A pair.
+    Pair(Pair),
+}
+
+impl Deletion {
+    /// The names of the parameters that go.
+    pub fn names(self, rack: &Rack) -> Vec<String> {
+        match self {
+            Self::Everything => {
+                let mut names = rack.parameter_names();
+                names.push(rack.version_track_name());
+                names
+            }
+            Self::Pair(pair) => [pair.cert(), pair.key()]
+                .map(|part| rack.parameter_name(part))
+                .to_vec(),
+        }
+    }
 }
 
 /// Which parameter is read.

@@ -25,7 +25,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use crate::machine::http::{AwsClient, chain_of};
 use crate::set::parameter::{ParameterType, ParameterValue, StoredParameter, StoredSet};
 use crate::set::rack::Rack;
-use crate::store::{PUT_LIMIT, ParameterStore, Put, Selector, StoreAction, StoreError};
+use crate::store::{Deletion, PUT_LIMIT, ParameterStore, Put, Selector, StoreAction, StoreError};
 
 /// How long one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -168,9 +168,8 @@ impl ParameterStore for Ssm {
         }
     }
 
-    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
-        let mut names = rack.parameter_names();
-        names.push(rack.version_track_name());
+    async fn delete(&self, rack: &Rack, deletion: Deletion) -> Result<(), StoreError> {
+        let names = deletion.names(rack);
         let answer = self
             .client
             .delete_parameters()

@@ -83,6 +83,6 @@ pub fn make_deployed_store() -> MemoryStore {
     for parameter in &deployed.parameters {
         store.plant(&parameter.name, &parameter.value);
     }
-    assert_eq!(store.set(&rack()).len(), Part::PUBLISHED.len());
+    assert_eq!(store.set(&rack()).len(), Part::SHARED.len());
     store
 }

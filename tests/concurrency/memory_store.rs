@@ -2,6 +2,7 @@
 
 use docker_tls_certgen::set::parameter::{MAX_VALUE_CHARS, ParameterType};
 use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::store::Deletion;
 
 use crate::store::{Answer, Call, Failure, MemoryStore};
 
@@ -22,7 +23,10 @@ fn the_store_counts_versions_from_one_again_after_a_delete_and_refuses_what_ssm_
     let other_type = put("x", ParameterType::SecureString, true);
     let too_long = put(&format!("{longest}x"), ParameterType::String, true);
     let over = put("x", ParameterType::String, true);
-    let delete = Call::Delete { rack: rack.clone() };
+    let delete = Call::Delete {
+        rack: rack.clone(),
+        deletion: Deletion::Everything,
+    };
     for (call, answer) in [
         (&one, Answer::Version(1)),
         (&one, Answer::Failed(Failure::Exists)),

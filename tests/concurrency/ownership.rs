@@ -79,7 +79,7 @@ impl Watch {
                 .look(published, store, &rack_numbered(rack), false);
             assert_eq!(looked, Ok(()), "{name}");
             let parts = store.set(&rack_numbered(rack));
-            let is_whole = Part::PUBLISHED.iter().all(|part| parts.contains_key(part));
+            let is_whole = Part::SHARED.iter().all(|part| parts.contains_key(part));
             assert!(
                 is_whole || !self.used.contains(&rack),
                 "{name} is used and has {parts:?}"

@@ -80,7 +80,7 @@ impl Witness {
         let data = match data {
             Data::Generator(data) => data,
             Data::Getter(data) => {
-                return Part::PUBLISHED.iter().any(|part| {
+                return Part::SHARED.iter().any(|part| {
                     store
                         .value(rack, *part)
                         .is_some_and(|value| **value == data.value)
@@ -88,7 +88,8 @@ impl Witness {
             }
         };
         let found = Found::decode(&stored_set(&store.set(rack)));
-        let (Ok(bundle), Ok(key), Ok(chain)) = (&found.ca_cert, &found.ca_key, &found.cert) else {
+        let (Ok(bundle), Ok(key), Ok(chain)) = (&found.ca_cert, &found.ca_key, &found.server.cert)
+        else {
             return false;
         };
         let mut authorities = bundle.authorities().iter();
@@ -100,10 +101,7 @@ impl Witness {
 
     fn sight(&mut self, store: &MemoryStore, rack: &Rack) -> Sight {
         let found = Found::decode(&stored_set(&store.set(rack)));
-        let is_pair = match (&found.cert, &found.key) {
-            (Ok(chain), Ok(key)) => chain.leaf().public_key() == key.public_key(),
-            _ => false,
-        };
+        let is_pair = found.server.matches();
         let mut number = |part| store.value(rack, part).map(|value| self.number(value));
         Sight {
             bundle: found

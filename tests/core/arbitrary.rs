@@ -56,7 +56,7 @@ static SETS: LazyLock<Vec<StoredSet>> = LazyLock::new(|| {
 /// Every PEM block of those sets.
 static BLOCKS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut blocks = Vec::new();
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         for stored in SETS.iter() {
             let text = text_of(value(stored, part));
             let pieces = text.split_inclusive("-----\n-----BEGIN").map(|piece| {
@@ -143,7 +143,7 @@ fn any_state() -> impl Strategy<Value = Option<String>> {
 }
 
 fn any_stored() -> impl Strategy<Value = StoredSet> {
-    let [ca_cert, ca_key, cert, key] = Part::PUBLISHED.map(any_value);
+    let [ca_cert, ca_key, cert, key] = Part::SHARED.map(any_value);
     let mixed = (ca_cert, ca_key, cert, key, any_state());
     let mixed = mixed.prop_map(|(ca_cert, ca_key, cert, key, state)| {
         let parts = [
@@ -161,7 +161,7 @@ fn any_stored() -> impl Strategy<Value = StoredSet> {
         }
         stored
     });
-    let part = || select(Part::PUBLISHED.to_vec());
+    let part = || select(Part::SHARED.to_vec());
     let one_bad = (select(SETS.clone()), part()).prop_flat_map(|(stored, part)| {
         any_value(part).prop_map(move |value| {
             let mut stored = stored.clone();
@@ -276,7 +276,7 @@ proptest! {
 #[track_caller]
 fn check_coherent(stored: &StoredSet, now: OffsetDateTime) {
     let found = Found::decode(stored);
-    let presented = found.cert.as_ref().expect("the chain is good");
+    let presented = found.server.cert.as_ref().expect("the chain is good");
     assert_eq!(presented.leaf().public_key(), public_key(stored, Part::Key));
     let ca_key = public_key(stored, Part::CaKey);
     let bundle = read_certificates(value(stored, Part::CaCert));

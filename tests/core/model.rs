@@ -14,16 +14,18 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use docker_tls_certgen::pki::bundle::TrustBundle;
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use rcgen::BasicConstraints;
 use serde_json::{Value, json};
 
 use self::search::search;
-use self::step::{Event, Mishap, Wait};
+use self::step::{Event, Mishap, Wait, Who};
 use self::task::{Reach, Start};
 use crate::damage::Damage;
 use crate::event::{carry_out, make_adoption};
+use crate::fixtures::merged;
 use crate::mint::FreshMint;
 use crate::store::{
     NOW, certificates, make_deployed, make_elsewhere, make_other_deployed, make_own_with,
@@ -81,6 +83,67 @@ fn after_four_likely_steps_nobody_is_refused_unannounced_whose_ca_cannot_vouch()
     let (stored, partner) = make_limited();
     let name = "a CA that cannot vouch, beside a partner's";
     check_everyone_and_a_partner_connect(name, stored, Some(partner), &likely_steps(4));
+}
+
+#[test]
+fn after_three_likely_steps_nobody_is_refused_unannounced_when_an_adopted_deployed_set_is_separated()
+ {
+    let start = make_shared(make_adopted());
+    check_from(
+        "an adopted deployed set, with switches",
+        &start,
+        &switching(likely_steps(3)),
+    );
+}
+
+#[test]
+fn after_three_likely_steps_nobody_is_refused_unannounced_whose_api_has_a_pair_of_its_own() {
+    let reach = switching(likely_steps(3));
+    check_from("a set with two pairs", &make_separate(), &reach);
+}
+
+#[test]
+fn after_three_likely_steps_nobody_is_refused_unannounced_when_a_ca_that_cannot_vouch_is_separated()
+{
+    let (stored, partner) = make_limited();
+    let start = Start {
+        partner: Some(partner),
+        ..make_shared(stored)
+    };
+    let reach = switching(likely_steps(3));
+    check_from("a CA that cannot vouch, with switches", &start, &reach);
+}
+
+/// A search that begins with one pair; what another set's values are damaged with has two.
+fn make_shared(stored: StoredSet) -> Start {
+    Start {
+        stored,
+        now: NOW,
+        properties: lifetimes(),
+        separate: false,
+        other: make_own_with(&separate_lifetimes()),
+        partner: None,
+    }
+}
+
+/// One that begins with two pairs of our own.
+fn make_separate() -> Start {
+    Start {
+        separate: true,
+        ..make_shared(make_own_with(&separate_lifetimes()))
+    }
+}
+
+fn separate_lifetimes() -> Value {
+    merged(&lifetimes(), json!({ "ClientCertificate": "Separate" }))
+}
+
+/// The same steps, those that happen to the API's own pair, and the switch between one pair and two.
+fn switching(mut reach: Reach) -> Reach {
+    reach.mishaps.extend(Mishap::to_the_client());
+    reach.waits.extend(Wait::of(&[Who::Leaf(Pair::Client)]));
+    reach.events.push(Event::Switch);
+    reach
 }
 
 /// A set whose CA allows no CA below it, with a partner's CA in its bundle, and the chain that the partner presents.
@@ -152,13 +215,19 @@ fn check_everyone_and_a_partner_connect(
         stored,
         now: NOW,
         properties: lifetimes(),
+        separate: false,
         other: make_other_deployed(),
         partner,
     };
+    check_from(name, &start, reach);
+}
+
+#[track_caller]
+fn check_from(name: &str, start: &Start, reach: &Reach) {
     let steps = std::env::var(STEPS_VARIABLE).ok();
     let asked = steps.map(|steps| every_step(steps.parse().expect("a number of steps")));
     let reach = asked.as_ref().unwrap_or(reach);
-    let findings = search(&start, reach);
+    let findings = search(start, reach);
     let mut text = format!(
         "from {name}, {} steps: {} moments, {} stored sets, {} events, {} pairs of readers ({} distinct), {} \
          signatures\n",

@@ -10,6 +10,7 @@ mod outlook;
 mod repairs;
 mod retired_ca;
 mod rotation;
+mod separate;
 mod state;
 mod taking_back;
 mod text;

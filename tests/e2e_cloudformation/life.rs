@@ -26,7 +26,7 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     let first = story.set(rack);
     check_strict(&first);
     let created = stack.outputs();
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         assert_eq!(created[rack::data_key(part)], rack::name(part, rack));
     }
     let ca = fingerprint(&certificates(first.value(Part::CaCert))[0]);

@@ -19,7 +19,7 @@ impl Readers {
     /// Adds those who read a set now, and has openssl judge them against all others, both ways.
     #[track_caller]
     pub fn add(&mut self, set: &Set) {
-        if set.parts() != Part::PUBLISHED {
+        if set.parts() != Part::SHARED {
             // A Create that failed half way: nobody can have read a set yet.
             assert!(
                 self.bundles.is_empty(),

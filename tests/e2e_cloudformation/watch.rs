@@ -89,7 +89,7 @@ fn age(story: &Story, rack: &str) {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         let name = rack::name(part, rack);
         let file = folder
             .path()

@@ -25,8 +25,8 @@ fn a_rack_is_created_kept_rotated_closed_read_and_deleted() {
     let created = generator.create(json!({})).succeeded();
     assert_eq!(created.response.physical_id(), rack::hex(RACK));
     let first = Set::read(&rig.ssm, RACK);
-    assert_eq!(first.parts(), Part::PUBLISHED);
-    for part in Part::PUBLISHED {
+    assert_eq!(first.parts(), Part::SHARED);
+    for part in Part::SHARED {
         assert_eq!(
             created.response.data(rack::data_key(part)),
             rack::name(part, RACK)

@@ -13,7 +13,7 @@ use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::plan::standing::Standing;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
-use docker_tls_certgen::store::{ParameterStore, Put, Selector, StoreAction, StoreError};
+use docker_tls_certgen::store::{Deletion, ParameterStore, Put, Selector, StoreAction, StoreError};
 use docker_tls_testing::event::make_update;
 use docker_tls_testing::mint::FreshMint;
 use docker_tls_testing::sets::{NOW, make_own, set_value};
@@ -102,7 +102,7 @@ impl ParameterStore for World {
         panic!("a watch writes nothing")
     }
 
-    async fn delete(&self, _: &Rack) -> Result<(), StoreError> {
+    async fn delete(&self, _: &Rack, _: Deletion) -> Result<(), StoreError> {
         panic!("a watch deletes nothing")
     }
 }

@@ -258,7 +258,7 @@ fn an_update_takes_back_the_alarm_of_whatever_is_damaged_but_of_a_state() {
     let template = json!({});
     let own = make_own_with(&template);
     assert_eq!(raised(&look(&template, &own, NOW)), BTreeSet::new());
-    for part in Part::PUBLISHED.into_iter().chain([Part::State]) {
+    for part in Part::SHARED.into_iter().chain([Part::State]) {
         let mut damaged = own.clone();
         set_value(&mut damaged, part, "no base64 at all!");
         let alarm = BTreeSet::from(["Damaged"]);

@@ -11,8 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use docker_tls_certgen::pki::undecodable::Undecodable;
+use docker_tls_certgen::plan::spec::ClientCertificate;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::pair::{FoundPair, Pair};
 use docker_tls_certgen::set::rack::Part;
 use zeroize::Zeroizing;
 
@@ -22,13 +24,17 @@ use crate::store::RackArguments;
 /// Permissions of the folder: its owner's alone.
 const FOLDER_MODE: u32 = 0o700;
 /// What the docker client looks for in `DOCKER_CERT_PATH`.
-const FILES: [(Part, &str); 3] = [
-    (Part::CaCert, "ca.pem"),
-    (Part::Cert, "cert.pem"),
-    (Part::Key, "key.pem"),
-];
+const fn files(pair: Pair) -> [(Part, &'static str); 3] {
+    [
+        (Part::CaCert, "ca.pem"),
+        (pair.cert(), "cert.pem"),
+        (pair.key(), "key.pem"),
+    ]
+}
 
 /// Write ca.pem, cert.pem and key.pem, as the docker client expects them.
+///
+/// Where the rack's ClientCertificate is Separate, they are the client's own.
 #[derive(Args)]
 #[command(after_help = "Examples:
   docker-tls export ~/.docker/rack-1 --rack rack-1 --ssm
@@ -51,11 +57,13 @@ pub struct Arguments {
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let (store, rack) = arguments.rack.open().await?;
-    let stored = store.stored(&rack, FILES.map(|(part, _)| part)).await?;
-    check(&Found::decode(&stored))?;
+    let stored = store.stored(&rack, Part::PUBLISHED).await?;
+    let found = Found::decode(&stored);
+    let pair = ClientCertificate::of(&found).clients_pair();
+    check(&found, pair)?;
 
     let folder = &arguments.dir;
-    let paths = FILES.map(|(part, name)| (part, folder.join(name)));
+    let paths = files(pair).map(|(part, name)| (part, folder.join(name)));
     let existing = paths
         .iter()
         .find(|(_, path)| fs::symlink_metadata(path).is_ok());
@@ -88,12 +96,13 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
 }
 
 /// What is exported must work.
-fn check(found: &Found) -> Result<(), ToolError> {
+fn check(found: &Found, pair: Pair) -> Result<(), ToolError> {
     let flawed = |part| move |flaw: &Flaw| ToolError::Flawed { part, flaw: *flaw };
     found.ca_cert.as_ref().map_err(flawed(Part::CaCert))?;
-    let chain = found.cert.as_ref().map_err(flawed(Part::Cert))?;
-    let key = found.key.as_ref().map_err(flawed(Part::Key))?;
-    if chain.leaf().public_key() == key.public_key() {
+    let FoundPair { cert, key } = found.pair(pair);
+    cert.as_ref().map_err(flawed(pair.cert()))?;
+    key.as_ref().map_err(flawed(pair.key()))?;
+    if found.pair(pair).matches() {
         Ok(())
     } else {
         Err(ToolError::Mismatch)

@@ -7,7 +7,8 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use docker_tls_certgen::pki::timestamp::timestamp;
 use docker_tls_certgen::plan::inspection::{CertificateView, Inspection, ParameterView};
-use docker_tls_certgen::plan::spec::{GeneratorProperties, Spec};
+use docker_tls_certgen::plan::spec::{ClientCertificate, GeneratorProperties, Spec};
+use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_certgen::set::state::State;
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::error::ToolError;
 use crate::store::{ClockArguments, RackArguments};
 
-/// How wide the parts' names are shown.
+/// How wide the parts' names are shown, at least.
 const PART_WIDTH: usize = 8;
 
 /// Show what is stored for a rack, what an open rotation waits for, and what the next update would do.
@@ -50,9 +51,13 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let properties: Map<String, Value> = given
         .map(|(property, value)| (property, Value::from(value)))
         .collect();
-    let properties = GeneratorProperties::parse(rack.clone(), &Value::Object(properties))?;
-    let spec = Spec::hypothetical(properties);
+    let names_client = properties.contains_key("ClientCertificate");
+    let mut properties = GeneratorProperties::parse(rack.clone(), &Value::Object(properties))?;
     let stored = store.stored(&rack, Part::ALL).await?;
+    if !names_client {
+        properties.client_certificate = ClientCertificate::of(&Found::decode(&stored));
+    }
+    let spec = Spec::hypothetical(properties);
     let inspection = Inspection::of(&spec, &stored, arguments.clock.now());
     if arguments.json {
         let json = serde_json::to_string_pretty(&inspection);
@@ -78,9 +83,12 @@ fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
         arguments.rack.store.name(),
         timestamp(standing.now)
     );
+    let names = inspection.parameters.iter();
+    let width = names.map(|parameter| parameter.part.suffix().len()).max();
+    let width = width.unwrap_or_default().max(PART_WIDTH);
     for parameter in &inspection.parameters {
         println!();
-        show_parameter(parameter, stored);
+        show_parameter(parameter, width, stored);
     }
     for warning in &standing.warnings {
         let style = AnsiColor::Yellow.on_default().bold();
@@ -107,17 +115,17 @@ fn show(arguments: &Arguments, inspection: &Inspection, stored: &StoredSet) {
     println!("\n{style}next update{style:#}  {}", standing.next.summary);
 }
 
-fn show_parameter(parameter: &ParameterView, stored: &StoredSet) {
+fn show_parameter(parameter: &ParameterView, width: usize, stored: &StoredSet) {
     let bad = AnsiColor::Red.on_default();
     let part = parameter.part.suffix();
     match (parameter.parameter_type, parameter.version, parameter.chars) {
         (Some(kind), Some(version), Some(chars)) => {
-            println!("{part:PART_WIDTH$}  {kind}, version {version}, {chars} characters");
+            println!("{part:width$}  {kind}, version {version}, {chars} characters");
         }
         _ if Part::PUBLISHED.contains(&parameter.part) => {
-            println!("{part:PART_WIDTH$}  {bad}missing{bad:#}");
+            println!("{part:width$}  {bad}missing{bad:#}");
         }
-        _ => println!("{part:PART_WIDTH$}  none"),
+        _ => println!("{part:width$}  none"),
     }
     if let Some(flaw) = parameter
         .flaw

@@ -11,7 +11,7 @@ use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_certgen::store::folder::Folder;
 use docker_tls_certgen::store::ssm::Ssm;
-use docker_tls_certgen::store::{ParameterStore, Put, Selector, StoreError, patience};
+use docker_tls_certgen::store::{Deletion, ParameterStore, Put, Selector, StoreError, patience};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
 use tokio::time::Instant;
@@ -177,10 +177,10 @@ impl ParameterStore for Store {
         }
     }
 
-    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
+    async fn delete(&self, rack: &Rack, deletion: Deletion) -> Result<(), StoreError> {
         match self {
-            Self::Folder(store) => store.delete(rack).await,
-            Self::Ssm(store) => store.delete(rack).await,
+            Self::Folder(store) => store.delete(rack, deletion).await,
+            Self::Ssm(store) => store.delete(rack, deletion).await,
         }
     }
 }

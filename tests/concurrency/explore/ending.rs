@@ -113,7 +113,7 @@ impl Explorer<'_> {
             }
         }
         let parts = store.set(&rack()).len();
-        if parts < Part::PUBLISHED.len() {
+        if parts < Part::SHARED.len() {
             self.fail(&format!("a torn set: {:?}", store.names()));
         }
     }

@@ -42,8 +42,10 @@ impl StoredValue {
         match part {
             Part::CaCert => found.ca_cert.clone_from(&decoded.ca_cert),
             Part::CaKey => found.ca_key.clone_from(&decoded.ca_key),
-            Part::Cert => found.cert.clone_from(&decoded.cert),
-            Part::Key => found.key.clone_from(&decoded.key),
+            Part::Cert => found.server.cert.clone_from(&decoded.server.cert),
+            Part::Key => found.server.key.clone_from(&decoded.server.key),
+            Part::ClientCert => found.client.cert.clone_from(&decoded.client.cert),
+            Part::ClientKey => found.client.key.clone_from(&decoded.client.key),
             Part::State => found.state.clone_from(&decoded.state),
             Part::Claim => {}
         }

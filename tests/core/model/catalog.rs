@@ -131,6 +131,12 @@ impl Catalog {
         list.all(|id| self.registry.facts(*id).is_expired(now))
     }
 
+    /// Whether the first certificate of a list may be used as a server's, and whether as a client's.
+    pub fn usages(&self, id: ListId) -> (bool, bool) {
+        let leaf = self.lists[id].first();
+        leaf.map_or((false, false), |id| self.registry.facts(*id).usages)
+    }
+
     /// Whether the first certificate of a list has expired.
     pub fn is_leaf_expired(&self, id: ListId, now: i64) -> bool {
         let leaf = self.lists[id].first();
@@ -269,7 +275,9 @@ impl Catalog {
         let mut renamed: BTreeMap<String, String> = BTreeMap::new();
         for write in writes.iter_mut() {
             let text = match write.part {
-                Part::CaCert | Part::Cert => self.settle_certificates(write, &mut renamed),
+                Part::CaCert | Part::Cert | Part::ClientCert => {
+                    self.settle_certificates(write, &mut renamed)
+                }
                 _ => continue,
             };
             write.value = text;

@@ -19,6 +19,8 @@ pub struct Wish {
     pub token: u8,
     /// `RetiredCA`.
     pub retired: Option<String>,
+    /// Whether `ClientCertificate` is `Separate`.
+    pub separate: bool,
     /// Later wishes have higher numbers.
     pub age: u8,
 }
@@ -35,11 +37,19 @@ pub struct Template {
 }
 
 impl Template {
+    /// One that was never changed.
+    pub fn of(wish: Wish) -> Self {
+        Self {
+            former: wish.clone(),
+            wish,
+            failed: false,
+        }
+    }
+
     /// What it says when this event is sent; `None` if CloudFormation would not send it now.
     pub fn after(&self, event: Event, reading: &Reading) -> Option<Self> {
         let has_changed = self.wish != self.former;
         let mut wish = self.wish.clone();
-        wish.age = wish.age.max(self.former.age) + 1;
         match event {
             Event::Again | Event::Twice
                 if has_changed && self.failed == (event == Event::Again) =>
@@ -59,6 +69,7 @@ impl Template {
             Event::Again | Event::Twice | Event::SetBack => return None,
             _ if self.failed => return None,
             Event::NoOp => return Some(self.clone()),
+            Event::Switch => wish.separate = !wish.separate,
             Event::NewToken => wish.token = wish.token.max(self.former.token) + 1,
             Event::Close => wish.retired = Some(reading.word()?),
             Event::TakeBack => wish.retired = Some(reading.word_back()?),
@@ -74,7 +85,8 @@ impl Template {
             Event::CloseTooEarly if reading.previous_ca.is_some() => return None,
             Event::CloseTooEarly => wish.retired = Some(reading.current_ca.clone()?),
         }
-        let is_change = (wish.token, &wish.retired) != (self.wish.token, &self.wish.retired);
+        let is_change = wish != self.wish;
+        wish.age = self.wish.age.max(self.former.age) + 1;
         is_change.then(|| Self {
             wish,
             former: self.wish.clone(),
@@ -159,8 +171,9 @@ impl Moment {
         let is_published = |part| !self.tainted.contains(&part);
         self.bundles
             .extend(reading.bundle.filter(|_| is_published(Part::CaCert)));
-        self.chains
-            .extend(reading.chain.filter(|_| is_published(Part::Cert)));
+        let chains = reading.chains.iter();
+        let chains = chains.filter(|(pair, _)| is_published(pair.cert()));
+        self.chains.extend(chains.map(|(_, chain)| *chain));
         self.forget_expired(reading, catalog);
     }
 
@@ -214,8 +227,11 @@ impl Moment {
         let is_cut_off = |bundle: ListId, catalog: &mut Catalog| match whom {
             CutOffs::All => true,
             CutOffs::Knowing(authority, then) => {
-                let accepts = |chain| catalog.judge(bundle, chain, now) == Verdict::Accepted;
-                !then.chain.is_some_and(accepts) && catalog.knows(bundle, authority)
+                let mut accepts =
+                    |chain: ListId| catalog.judge(bundle, chain, now) == Verdict::Accepted;
+                let accepts_all =
+                    !then.chains.is_empty() && then.chains.iter().all(|(_, chain)| accepts(*chain));
+                !accepts_all && catalog.knows(bundle, authority)
             }
         };
         self.bundles.retain(|bundle| !is_cut_off(*bundle, catalog));
@@ -233,11 +249,10 @@ impl Moment {
             }
         };
         self.chains.retain(|chain| !is_cut_off(*chain, catalog));
-        if reading
-            .chain
-            .is_some_and(|chain| is_cut_off(chain, catalog))
-        {
-            self.tainted.insert(Part::Cert);
+        for (pair, chain) in &reading.chains {
+            if is_cut_off(*chain, catalog) {
+                self.tainted.insert(pair.cert());
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use docker_tls_certgen::plan::spec::Spec;
 use docker_tls_certgen::plan::{CutOff, Plan};
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::pair::FoundPair;
 use docker_tls_certgen::set::rack::Part;
 use time::OffsetDateTime;
 
@@ -26,10 +27,10 @@ pub enum Outcome {
 
 /// What was decided and written.
 pub struct Done {
-    /// The sets after each write.
+    /// The sets after each write; a pair that is deleted counts as one.
     pub sets: Vec<SetId>,
-    /// The part of each write.
-    pub parts: Vec<Part>,
+    /// The parts of each write: one, or a pair that is deleted.
+    pub parts: Vec<Vec<Part>>,
     /// Action and causes, without what differs from run to run.
     pub summary: String,
     /// Whom the plan says it cuts off.
@@ -68,11 +69,20 @@ pub fn check_spoilt_is_as_good_as_lost(
 }
 
 fn missing_parts(found: &Found) -> Vec<Part> {
+    // Without either part of it, there is no such pair.
+    let nothing = FoundPair {
+        cert: Err(Flaw::NotState),
+        key: Err(Flaw::NotState),
+    };
+    let client = Some(&found.client).filter(|client| !client.is_missing());
+    let client = client.unwrap_or(&nothing);
     let flaws = [
         (Part::CaCert, found.ca_cert.as_ref().err()),
         (Part::CaKey, found.ca_key.as_ref().err()),
-        (Part::Cert, found.cert.as_ref().err()),
-        (Part::Key, found.key.as_ref().err()),
+        (Part::Cert, found.server.cert.as_ref().err()),
+        (Part::Key, found.server.key.as_ref().err()),
+        (Part::ClientCert, client.cert.as_ref().err()),
+        (Part::ClientKey, client.key.as_ref().err()),
         (Part::State, found.state.as_ref().err()),
     ];
     let missing = flaws
@@ -94,8 +104,12 @@ fn spoil(found: &mut Found, part: Part) {
     match part {
         Part::CaCert => found.ca_cert = Err(Flaw::Undecodable(Undecodable::NotACertificate)),
         Part::CaKey => found.ca_key = Err(Flaw::Undecodable(Undecodable::KeyDoesNotLoad)),
-        Part::Cert => found.cert = Err(Flaw::Undecodable(Undecodable::NotACertificate)),
-        Part::Key => found.key = Err(Flaw::Undecodable(Undecodable::KeyDoesNotLoad)),
+        Part::Cert => found.server.cert = Err(Flaw::Undecodable(Undecodable::NotACertificate)),
+        Part::Key => found.server.key = Err(Flaw::Undecodable(Undecodable::KeyDoesNotLoad)),
+        Part::ClientCert => {
+            found.client.cert = Err(Flaw::Undecodable(Undecodable::NotACertificate));
+        }
+        Part::ClientKey => found.client.key = Err(Flaw::Undecodable(Undecodable::KeyDoesNotLoad)),
         Part::State => found.state = Err(Flaw::NotState),
         Part::Claim => {}
     }
@@ -119,7 +133,9 @@ pub fn summary(plan: &Plan) -> String {
         .map(|cause| match cause {
             Cause::Expired { part, .. } => format!("{part} expired"),
             Cause::Expiring { part, .. } => format!("{part} expires"),
-            Cause::NotLeadingTo { .. } => "no path to the anchor".to_owned(),
+            Cause::NotLeadingTo { pair, .. } => {
+                format!("no path from the {} to the anchor", pair.cert())
+            }
             Cause::BundleLacks { .. } => "the bundle lacks a CA".to_owned(),
             Cause::BundleHasRetired { .. } => "the bundle has a retired CA".to_owned(),
             Cause::Retired { .. } => "RetiredCA".to_owned(),

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use docker_tls_certgen::pki::certificate::CaCertificate;
-use docker_tls_certgen::pki::chain::CertificateChain;
+use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
+use docker_tls_certgen::pki::private_key::PrivateKey;
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::rack::Part;
 
 use super::archive::Set;
@@ -16,12 +17,12 @@ use crate::acceptance::KeyId;
 pub struct Reading {
     /// The bundle, if one can be read.
     pub bundle: Option<ListId>,
-    /// The chain, if it can be read together with its key.
-    pub chain: Option<ListId>,
-    /// The keys of the CAs that there is a trace of, apart from what they issued of the pair.
+    /// The chains that can be read together with their keys, each with the pair that it is of.
+    pub chains: Vec<(Pair, ListId)>,
+    /// The keys of the CAs that there is a trace of, apart from what they issued of the pairs.
     traces: Keys,
-    /// The keys of the CAs that issued something of the pair.
-    issuers: Keys,
+    /// The chains, whether there is a key or not, with the keys of the CAs that issued something of them.
+    issuers: Vec<(ListId, Keys)>,
     /// The keys of the CAs in the bundle that no word has retired.
     pub trusted: Keys,
     /// When the last certificate that is stored of each CA's key ends.
@@ -43,12 +44,15 @@ impl Reading {
             let id = catalog.list_id(set.value(part)?);
             Some(id).filter(|id| !catalog.is_empty(*id))
         };
-        let (bundle, chain) = (list(Part::CaCert), list(Part::Cert));
-        let leaf = found.cert.as_ref().ok().map(CertificateChain::leaf);
-        let leaf_key = leaf.map(|leaf| catalog.key_id(leaf.public_key()));
-        let key = found.key.as_ref().ok();
-        let key = key.map(|key| catalog.key_id(key.public_key()));
-        let matches = key.is_some() && key == leaf_key;
+        let bundle = list(Part::CaCert);
+        let presented = Pair::ALL.map(|pair| Some((pair, list(pair.cert())?)));
+        let presented: Vec<(Pair, ListId)> = presented.into_iter().flatten().collect();
+        let mut keys_of_pairs = Vec::new();
+        for pair in Pair::ALL.map(|pair| found.pair(pair)) {
+            let leaf = pair.leaf().map(Certificate::public_key);
+            let key = pair.key.as_ref().ok().map(PrivateKey::public_key);
+            keys_of_pairs.extend(leaf.into_iter().chain(key).map(|key| catalog.key_id(key)));
+        }
         let ca_private_key = found.ca_key.as_ref().ok();
         let ca_key = ca_private_key.map(|key| catalog.key_id(key.public_key()));
 
@@ -68,7 +72,9 @@ impl Reading {
         // one, it is all that there is.
         let has_current = ca_private_key.is_some_and(|key| {
             ca_key.is_some_and(|key| bundled.contains(&key) || Some(key) == recorded)
-                || leaf.is_some_and(|leaf| leaf.is_signed_by(key.public_key()))
+                || found
+                    .chains()
+                    .any(|chain| chain.leaf().is_signed_by(key.public_key()))
         });
         let kept = bundled.iter().zip(authorities);
         let trusted: Keys = kept
@@ -83,15 +89,22 @@ impl Reading {
             let end = ends.entry(catalog.key_id(ca.public_key())).or_insert(0);
             *end = ca.not_after().unix_timestamp().max(*end);
         }
-        let issuers = chain.map_or(Keys::new(), |chain| catalog.keys_of_issuers_of(chain));
-        let used = traces.iter().chain(&issuers).chain(&bundled);
-        let used = used.chain(&key).chain(&leaf_key);
+        let issuers = presented.iter();
+        let issuers: Vec<(ListId, Keys)> = issuers
+            .map(|(_, chain)| (*chain, catalog.keys_of_issuers_of(*chain)))
+            .collect();
+        let of_pairs = issuers.iter().flat_map(|(_, keys)| keys);
+        let used = traces.iter().chain(of_pairs).chain(&bundled);
+        let used = used.chain(&keys_of_pairs);
         let current_ca = authorities
             .iter()
             .find(|ca| ca_private_key.is_some_and(|key| key.public_key() == ca.public_key()));
         Self {
             bundle,
-            chain: chain.filter(|_| matches),
+            chains: presented
+                .into_iter()
+                .filter(|(pair, _)| found.pair(*pair).matches())
+                .collect(),
             pool_numbers: used.filter_map(|key| catalog.pool_number(*key)).collect(),
             traces,
             issuers,
@@ -123,14 +136,35 @@ impl Reading {
         Some(format!("{current}/{previous}"))
     }
 
+    /// Whether a chain tells of those who issued it: it has a key, and has not expired.
+    fn counts(&self, chain: ListId, catalog: &Catalog, now: i64) -> bool {
+        let mut chains = self.chains.iter();
+        chains.any(|(_, has_key)| *has_key == chain) && !catalog.is_leaf_expired(chain, now)
+    }
+
+    /// Whether daemons and the API can read what a template has them present. While a rotation is open it may be good for
+    /// more than that, if the CA that everything knows cannot issue another.
+    pub fn is_as_asked(&self, separate: bool, catalog: &Catalog) -> bool {
+        let usages = |wanted: Pair| {
+            let mut chains = self.chains.iter();
+            let chain = chains.find(|(pair, _)| *pair == wanted);
+            chain.map(|(_, chain)| catalog.usages(*chain))
+        };
+        match (separate, Pair::ALL.map(usages)) {
+            (true, [Some((true, for_client)), Some((for_server, true))]) => {
+                self.previous_ca.is_some() || !(for_client || for_server)
+            }
+            (false, [Some((true, true)), None]) => true,
+            _ => false,
+        }
+    }
+
     /// The keys of the CAs of which anything is left that tells of them.
     pub fn traces(&self, catalog: &Catalog, now: i64) -> Keys {
         let mut traces = self.traces.clone();
-        if self
-            .chain
-            .is_some_and(|chain| !catalog.is_leaf_expired(chain, now))
-        {
-            traces.extend(&self.issuers);
+        let of_pairs = self.issuers.iter();
+        for (_, issuers) in of_pairs.filter(|(chain, _)| self.counts(*chain, catalog, now)) {
+            traces.extend(issuers);
         }
         traces
     }

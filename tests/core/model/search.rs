@@ -11,7 +11,6 @@ use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::publication;
 use docker_tls_certgen::plan::refusal::Refusal;
-use docker_tls_certgen::plan::write::Write;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -28,6 +27,9 @@ use crate::damage::Damage;
 use crate::event::make_change;
 use crate::mint::PoolMint;
 use crate::store::certificates;
+
+/// How many keys one event makes at most: a CA's and those of two pairs.
+const FRESH_KEYS: usize = 3;
 
 /// What can happen to a set between two events.
 struct Prospects {
@@ -172,7 +174,10 @@ impl Search<'_> {
             tainted: BTreeSet::new(),
             now: self.start.now.unix_timestamp(),
             swapped: false,
-            template: Template::default(),
+            template: Template::of(Wish {
+                separate: self.start.separate,
+                ..Wish::default()
+            }),
             bundles: BTreeSet::new(),
             chains: BTreeSet::new(),
             has_partner: self.partner.is_some(),
@@ -303,7 +308,10 @@ impl Search<'_> {
             }
             Outcome::Refused(refusal) => {
                 let is_forward = event != Event::NoOp && template.is_forward();
-                if !is_forward || matches!(refusal, Refusal::LaterState | Refusal::LateDuplicate) {
+                // Where the CA key was lost since, the way back would cut off what the way forward did not.
+                let may_refuse =
+                    is_forward || matches!(refusal, Refusal::ClientCertificateCutsOff { .. });
+                if !may_refuse || matches!(refusal, Refusal::LaterState | Refusal::LateDuplicate) {
                     self.report(from, whole, &format!("stumbles: {refusal}"));
                 }
                 // CloudFormation sends the old properties.
@@ -317,7 +325,9 @@ impl Search<'_> {
         for writes in 0..=done.sets.len() {
             if writes > 0 {
                 next.set = done.sets[writes - 1];
-                next.tainted.remove(&done.parts[writes - 1]);
+                for part in &done.parts[writes - 1] {
+                    next.tainted.remove(part);
+                }
                 let reading = self.reading(next.set);
                 next.read(&reading, &mut self.known().catalog);
             }
@@ -407,10 +417,20 @@ impl Search<'_> {
         false
     }
 
-    /// Checks that where an event came to its end, the next one writes nothing.
+    /// Checks that where an event came to its end, the next one writes nothing, and daemons and the API have what the
+    /// template says that they present.
     fn check_settled(&self, nodes: &[Node]) {
         for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.is_settled) {
             let wish = &node.moment.template.wish;
+            let reading = self.reading(node.moment.set);
+            if !reading.is_as_asked(wish.separate, &self.known().catalog) {
+                let step = Step::Event(Event::NoOp, Extent::Whole);
+                self.report(
+                    Place { nodes, index },
+                    step,
+                    "something is not presented as asked",
+                );
+            }
             if let Outcome::Done(done) = &*self.outcome(&node.moment, wish, wish)
                 && !done.sets.is_empty()
             {
@@ -434,7 +454,7 @@ impl Search<'_> {
         let used = &reading.pool_numbers | &self.known().catalog.pool_numbers(&lists);
         let fresh: Vec<usize> = (0..)
             .filter(|number| !used.contains(number))
-            .take(2)
+            .take(FRESH_KEYS)
             .collect();
         let question = (moment.set, moment.now, wish.clone(), old.clone(), fresh);
         if let Some(outcome) = self.known().outcomes.get(&question) {
@@ -462,20 +482,31 @@ impl Search<'_> {
         let salt = format!("{now} {fresh:?} {pending:?}");
         let mut mint = PoolMint::with_keys(fresh.clone(), &salt);
         let stored = before.stored();
-        let mut writes = match publication(&plan, &spec, &stored, &assessment, now, &mut mint) {
-            Ok(publication) => publication.writes,
+        let published = publication(&plan, &spec, &stored, &assessment, now, &mut mint);
+        let (mut writes, removed) = match published {
+            Ok(publication) => (publication.writes, publication.removed),
             Err(error) => return Outcome::Failed(format!("{}: {error}", summary(&plan))),
         };
         let catalog = &mut self.known().catalog;
         catalog.settle_signatures(&mut writes);
         let mut set = *set;
-        let apply = |write: &Write| {
+        let (mut sets, mut parts) = (Vec::new(), Vec::new());
+        for write in &writes {
             set = catalog.set_with(set, write.part, Some(write.value.expose()));
-            set
-        };
+            sets.push(set);
+            parts.push(vec![write.part]);
+        }
+        for pair in removed {
+            let gone = vec![pair.cert(), pair.key()];
+            for part in &gone {
+                set = catalog.set_with(set, *part, None);
+            }
+            sets.push(set);
+            parts.push(gone);
+        }
         Outcome::Done(Done {
-            sets: writes.iter().map(apply).collect(),
-            parts: writes.iter().map(|write| write.part).collect(),
+            sets,
+            parts,
             summary: summary(&plan),
             closes: plan
                 .causes
@@ -496,6 +527,9 @@ impl Search<'_> {
             properties["RotationToken"] = wish.token.into();
         }
         properties["RetiredCA"] = json!(wish.retired);
+        if wish.separate {
+            properties["ClientCertificate"] = json!("Separate");
+        }
         properties
     }
 

@@ -6,6 +6,7 @@ use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::CaCertificate;
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use time::Duration;
@@ -41,12 +42,22 @@ pub enum Mishap {
     DropFirst,
     /// The second CA of the bundle is lost.
     DropSecond,
-    /// The cross-certificate behind the end-entity certificate is lost.
-    DropCross,
+    /// The cross-certificate behind a pair's end-entity certificate is lost.
+    DropCross(Pair),
 }
 
 impl Mishap {
-    /// Every one.
+    /// Those that happen to a pair of the API's own.
+    pub fn to_the_client() -> Vec<Self> {
+        let parts = [Part::ClientCert, Part::ClientKey];
+        let damages = [Damage::Missing, Damage::OfAnotherSet];
+        let strike = |part| damages.map(|damage| Self::Damaged(part, damage));
+        let mut all: Vec<Self> = parts.into_iter().flat_map(strike).collect();
+        all.push(Self::DropCross(Pair::Client));
+        all
+    }
+
+    /// Every one that happens to a set with one pair.
     pub fn all() -> Vec<Self> {
         const PARTS: [Part; 5] = [
             Part::CaCert,
@@ -58,13 +69,13 @@ impl Mishap {
         let mut all = Vec::new();
         all.extend(PARTS.map(|part| Self::Damaged(part, Damage::Missing)));
         all.extend(PARTS.map(|part| Self::Damaged(part, Damage::Text)));
-        all.extend(Part::PUBLISHED.map(|part| Self::Damaged(part, Damage::OfAnotherSet)));
+        all.extend(Part::SHARED.map(|part| Self::Damaged(part, Damage::OfAnotherSet)));
         all.extend([
             Self::Reorder,
             Self::Duplicate,
             Self::DropFirst,
             Self::DropSecond,
-            Self::DropCross,
+            Self::DropCross(Pair::Server),
         ]);
         all
     }
@@ -74,7 +85,7 @@ impl Mishap {
         match self {
             Self::Damaged(part, _) => part,
             Self::Reorder | Self::Duplicate | Self::DropFirst | Self::DropSecond => Part::CaCert,
-            Self::DropCross => Part::Cert,
+            Self::DropCross(pair) => pair.cert(),
         }
     }
 
@@ -101,8 +112,8 @@ impl Mishap {
             (Self::DropSecond, [first, _, left @ ..]) => {
                 bundle_of(std::iter::once(first).chain(left))
             }
-            (Self::DropCross, _) => {
-                let chain = found.cert.as_ref().ok()?;
+            (Self::DropCross(pair), _) => {
+                let chain = found.pair(pair).chain()?;
                 CertificateChain::new(chain.leaf().clone(), None)
                     .encode()
                     .to_string()
@@ -138,8 +149,8 @@ pub enum Wait {
 /// Whose certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
-    /// The end entity's.
-    Leaf,
+    /// A pair's end-entity certificate.
+    Leaf(Pair),
     /// The CA's that the CA key belongs to.
     CurrentCa,
     /// Another CA's of the bundle.
@@ -149,22 +160,31 @@ pub enum Who {
 }
 
 impl Wait {
-    /// Every one.
+    /// Every one of a set with one pair.
     pub fn all() -> Vec<Self> {
-        let all = [Who::Leaf, Who::CurrentCa, Who::OtherCa, Who::Cross];
+        Self::of(&[
+            Who::Leaf(Pair::Server),
+            Who::CurrentCa,
+            Who::OtherCa,
+            Who::Cross,
+        ])
+    }
+
+    /// Those of these certificates.
+    pub fn of(all: &[Who]) -> Vec<Self> {
         let both = |who| [Self::UntilExpiring(who), Self::UntilExpired(who)];
-        all.into_iter().flat_map(both).collect()
+        all.iter().copied().flat_map(both).collect()
     }
 
     /// When that is, in seconds since 1970, if there is such a certificate.
     pub fn end(self, found: &Found, renew_before: Duration) -> Option<i64> {
         let (Self::UntilExpiring(who) | Self::UntilExpired(who)) = self;
-        let chain = found.cert.as_ref().ok();
+        let chain = found.telling_chain();
         let ca_key = found.ca_key.as_ref().ok();
         let mut bundle = found.ca_cert.iter().flat_map(TrustBundle::authorities);
         let is_current = |public_key: &[u8]| ca_key.is_some_and(|k| k.public_key() == public_key);
         let not_after = match who {
-            Who::Leaf => chain?.leaf().not_after(),
+            Who::Leaf(pair) => found.pair(pair).leaf()?.not_after(),
             Who::CurrentCa => bundle.find(|ca| is_current(ca.public_key()))?.not_after(),
             Who::OtherCa => bundle.find(|ca| !is_current(ca.public_key()))?.not_after(),
             Who::Cross => {
@@ -206,12 +226,14 @@ pub enum Event {
     TakeBackAndRotate,
     /// `RetiredCA`, to the current CA's fingerprint, too early.
     CloseTooEarly,
+    /// `ClientCertificate`, to the other of its two values.
+    Switch,
     /// Everything back to what it was before the last change.
     SetBack,
 }
 
 impl Event {
-    /// Every one.
+    /// Every one of a rack whose API never has a pair of its own.
     pub const ALL: [Self; 11] = [
         Self::NoOp,
         Self::Again,

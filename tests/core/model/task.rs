@@ -14,8 +14,10 @@ pub struct Start {
     pub stored: StoredSet,
     /// The time.
     pub now: OffsetDateTime,
-    /// Properties apart from token and retired CA.
+    /// Properties apart from token, retired CA and client certificate.
     pub properties: Value,
+    /// Whether `ClientCertificate` is `Separate` in the beginning.
+    pub separate: bool,
     /// Another set of the same kind.
     pub other: StoredSet,
     /// The chain that a partner presents, whose CA is in the bundle.

@@ -8,6 +8,7 @@ use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::inspection::Inspection;
 use docker_tls_certgen::plan::{Action, CutOff};
 use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use rcgen::{Issuer, KeyPair};
@@ -95,7 +96,7 @@ fn an_intermediate_ca_is_kept_beside_its_root() {
         set_value(&mut stored, Part::CaCert, &TrustBundle::encode(&bundle));
         let before = stored.clone();
         effect(&make_plain(), &mut stored, NOW);
-        assert_eq!(kept(&before, &stored), Part::PUBLISHED, "{}", style.subject);
+        assert_eq!(kept(&before, &stored), Part::SHARED, "{}", style.subject);
     }
 }
 
@@ -134,7 +135,7 @@ fn beside_one_that_was_made_again_the_attributes_show_the_ca_certificate_that_is
 fn a_certificate_that_the_ca_key_signed_under_another_name_is_reissued_and_the_cas_values_stay() {
     let (_, mut stored) = make_renamed();
     let found = effect(&make_plain(), &mut stored, NOW);
-    assert_eq!(found.causes, [Cause::NotIssuedBySet]);
+    assert_eq!(found.causes, [Cause::NotIssuedBySet { pair: Pair::Server }]);
     assert_eq!(
         (found.action, found.cut_off),
         (Action::Reissue, CutOff::Nobody)

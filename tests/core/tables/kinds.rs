@@ -9,6 +9,7 @@ use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
 use docker_tls_certgen::pki::undecodable::Undecodable;
+use docker_tls_certgen::pki::usages::{Usage, Usages};
 use docker_tls_certgen::pki::weakness::Weakness;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::Value;
@@ -160,7 +161,14 @@ fn a_ca_signs_with_a_key_that_can_and_under_a_name_that_can_be_written() {
             }
         };
         let key = pool_key(0);
-        let issued = authority.issue(&key, &[], Duration::days(1), NOW, &mut FreshMint);
+        let issued = authority.issue(
+            &key,
+            Usages::BOTH,
+            &[],
+            Duration::days(1),
+            NOW,
+            &mut FreshMint,
+        );
         match issued {
             Ok(leaf) => assert!(leaf.is_issued_by(&subject, ca_key.public_key())),
             Err(error) => {
@@ -179,10 +187,14 @@ fn nothing_is_issued_for_a_key_that_cannot_sign() {
     let (ca_key, bench) = (pool_key(0), Bench::new());
     let authority = CertificateAuthority::create(&ca_key, Duration::days(1), NOW, &mut FreshMint);
     let key = load(&bench.key("short", &RSA_1024)).expect("it loads");
-    let issued =
-        authority
-            .expect("it can sign")
-            .issue(&key, &[], Duration::days(1), NOW, &mut FreshMint);
+    let issued = authority.expect("it can sign").issue(
+        &key,
+        Usages::BOTH,
+        &[],
+        Duration::days(1),
+        NOW,
+        &mut FreshMint,
+    );
     assert!(matches!(issued, Err(IssueError::UnusableKey)));
 }
 
@@ -396,23 +408,24 @@ fn a_negative_serial_number_is_a_weakness() {
 }
 
 #[test]
-fn a_usage_that_is_lacking_is_a_weakness() {
+fn a_certificate_is_good_on_the_sides_that_its_usages_name() {
     let bench = Bench::new();
     let key = bench.key("ca.key", &P256);
     let root = bench.root("root.pem", &key, &[]);
     for (usage, expected) in [
-        ("", None),
-        ("extendedKeyUsage=anyExtendedKeyUsage", None),
-        ("extendedKeyUsage=anyExtendedKeyUsage,codeSigning", None),
-        ("extendedKeyUsage=serverAuth", Some(Weakness::NotForClients)),
+        ("", [true, true]),
+        ("extendedKeyUsage=anyExtendedKeyUsage", [true, true]),
         (
-            "extendedKeyUsage=clientAuth,codeSigning",
-            Some(Weakness::NotForServers),
+            "extendedKeyUsage=anyExtendedKeyUsage,codeSigning",
+            [true, true],
         ),
-        ("extendedKeyUsage=1.2.3.4", Some(Weakness::NotForServers)),
+        ("extendedKeyUsage=serverAuth", [true, false]),
+        ("extendedKeyUsage=clientAuth,codeSigning", [false, true]),
+        ("extendedKeyUsage=1.2.3.4", [false, false]),
     ] {
-        let leaf = bench.leaf(&root, &key, &[], &[usage]);
-        assert_eq!(leaf.weakness(), expected, "{usage}");
+        let usages = bench.leaf(&root, &key, &[], &[usage]).usages();
+        let sides = [Usage::Server, Usage::Client].map(|side| usages.include(side));
+        assert_eq!(sides, expected, "{usage}");
     }
 }
 

@@ -5,6 +5,7 @@ use docker_tls_certgen::pki::bundle::TrustBundle;
 use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::private_key::PrivateKey;
+use docker_tls_certgen::pki::usages::Usages;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use rcgen::{
@@ -207,7 +208,14 @@ impl Authority {
     pub(super) fn make_set(&self, key: &PrivateKey) -> StoredSet {
         let issuing = CertificateAuthority::new(self.certificate.clone(), &self.key);
         let issuing = issuing.expect("the key is its own");
-        let leaf = issuing.issue(key, &[], Duration::days(1000), NOW, &mut FreshMint);
+        let leaf = issuing.issue(
+            key,
+            Usages::BOTH,
+            &[],
+            Duration::days(1000),
+            NOW,
+            &mut FreshMint,
+        );
         self.make_set_of(leaf.expect("the CA can issue"), key)
     }
 

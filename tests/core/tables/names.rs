@@ -7,6 +7,7 @@ use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::obstacle::Obstacle;
 use docker_tls_certgen::plan::{Action, CutOff};
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
@@ -73,6 +74,7 @@ fn a_name_that_is_not_covered_is_a_reason_to_reissue_from_the_same_ca() {
         let expected = Effect {
             action: Action::Reissue,
             causes: vec![Cause::NameNotCovered {
+                pair: Pair::Server,
                 name: name.expect("one is missing"),
             }],
             cut_off: CutOff::Nobody,
@@ -116,7 +118,13 @@ fn an_ipv4_address_in_ipv6s_form_is_issued_as_ipv4_and_not_covered_by_the_other_
     effect(&spec, &mut stored, NOW);
     assert_eq!(leaf(&stored).alternative_names(), [mapped]);
     let found = effect(&make_update(&given), &mut stored, NOW);
-    assert_eq!(found.causes, [Cause::NameNotCovered { name: ipv4.clone() }]);
+    assert_eq!(
+        found.causes,
+        [Cause::NameNotCovered {
+            pair: Pair::Server,
+            name: ipv4.clone()
+        }]
+    );
     assert_eq!(leaf(&stored).alternative_names(), [ipv4]);
 }
 
@@ -229,6 +237,7 @@ fn a_name_that_the_ca_does_not_permit_is_issued_by_a_new_one_once_everything_tru
         action: Action::Introduce,
         causes: vec![
             Cause::NameNotCovered {
+                pair: Pair::Server,
                 name: asked.clone(),
             },
             Cause::CannotIssue {

@@ -154,7 +154,7 @@ fn a_healthy_set_gives_no_reason_for_an_alarm_and_neither_token_nor_word_is_news
 fn what_cannot_be_read_is_said_and_no_number_is_made_up() {
     let template = make_template(4000, 1000);
     let healthy = make_own_with(&template);
-    for part in Part::PUBLISHED.into_iter().chain([Part::State]) {
+    for part in Part::SHARED.into_iter().chain([Part::State]) {
         let mut damaged = healthy.clone();
         set_value(&mut damaged, part, "no base64 at all!");
         let standing = look(&template, &damaged, NOW);

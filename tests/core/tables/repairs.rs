@@ -4,10 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::pki::certificate::Certificate;
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
+use docker_tls_certgen::pki::usages::Usage;
 use docker_tls_certgen::pki::weakness::Weakness;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::obstacle::Obstacle;
 use docker_tls_certgen::plan::{Action, CutOff};
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use docker_tls_testing::repairs;
@@ -39,7 +41,7 @@ fn make_starts() -> Vec<(&'static str, StoredSet, StoredSet)> {
 #[test]
 fn every_damage_to_one_parameter_gets_exactly_the_repair_that_the_table_gives() {
     for (name, healthy, other) in make_starts() {
-        for part in Part::PUBLISHED {
+        for part in Part::SHARED {
             for damage in Damage::ALL {
                 let mut stored = healthy.clone();
                 damage.strike(&mut stored, part, &other);
@@ -60,7 +62,7 @@ fn repair(part: Part, damage: Damage) -> Effect {
     let (action, otherwise) = match part {
         Part::CaCert => (Action::ReissueCa, Cause::ForeignCaKey),
         Part::CaKey => (Action::Introduce, Cause::ForeignCaKey),
-        _ => (Action::Reissue, Cause::KeyMismatch),
+        _ => (Action::Reissue, Cause::KeyMismatch { pair: Pair::Server }),
     };
     let flawed = damage.flaw(part).map(|flaw| Cause::Flawed { part, flaw });
     Effect {
@@ -155,7 +157,7 @@ fn every_damage_to_one_parameter_of_an_open_rotation_is_healed_and_nobody_is_cut
     let before = make_deployed();
     let rotated = make_rotated(before.clone(), &["a"]);
     let other = make_rotated(make_other_deployed(), &["a"]);
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         for damage in Damage::ALL {
             let mut stored = rotated.clone();
             damage.strike(&mut stored, part, &other);
@@ -187,9 +189,10 @@ fn every_damage_to_one_parameter_of_an_open_rotation_is_healed_and_nobody_is_cut
     }
 }
 
-/// End-entity certificates that no daemon of today takes, and why.
+/// End-entity certificates that no daemon of today takes from a client, or no client from a daemon, and why.
 #[track_caller]
-fn make_weak(authority: &Authority, key: &PrivateKey) -> Vec<(Certificate, Weakness)> {
+fn make_weak(authority: &Authority, key: &PrivateKey) -> Vec<(Certificate, Cause)> {
+    let pair = Pair::Server;
     let with_usage =
         |usage| authority.issue(key, |params| params.extended_key_usages = vec![usage]);
     let plain = authority.issue(key, |_| {});
@@ -197,17 +200,32 @@ fn make_weak(authority: &Authority, key: &PrivateKey) -> Vec<(Certificate, Weakn
     vec![
         (
             with_usage(ExtendedKeyUsagePurpose::ServerAuth),
-            Weakness::NotForClients,
+            Cause::LacksUsage {
+                pair,
+                usage: Usage::Client,
+            },
         ),
         (
             with_usage(ExtendedKeyUsagePurpose::ClientAuth),
-            Weakness::NotForServers,
+            Cause::LacksUsage {
+                pair,
+                usage: Usage::Server,
+            },
         ),
         (
             with_negative_serial(&plain, &authority.key),
-            Weakness::NegativeSerial,
+            Cause::Weak {
+                pair,
+                weakness: Weakness::NegativeSerial,
+            },
         ),
-        (sha1_leaf(authority, key), Weakness::Signature { algorithm }),
+        (
+            sha1_leaf(authority, key),
+            Cause::Weak {
+                pair,
+                weakness: Weakness::Signature { algorithm },
+            },
+        ),
     ]
 }
 
@@ -215,14 +233,14 @@ fn make_weak(authority: &Authority, key: &PrivateKey) -> Vec<(Certificate, Weakn
 fn a_certificate_that_no_daemon_of_today_takes_is_reissued_from_the_same_ca() {
     let authority = make_authority(&make_ca_params("company CA"), &pool_key(0));
     let key = pool_key(1);
-    for (weak, weakness) in make_weak(&authority, &key) {
+    for (weak, cause) in make_weak(&authority, &key) {
         let before = authority.make_set_of(weak, &key);
         check_refuses(&before, &before, NOW);
         let mut stored = before.clone();
         let found = effect(&make_plain(), &mut stored, NOW);
         let expected = Effect {
             action: Action::Reissue,
-            causes: vec![Cause::Weak { weakness }],
+            causes: vec![cause],
             cut_off: CutOff::Nobody,
             kept: vec![Part::CaCert, Part::CaKey, Part::Key],
         };

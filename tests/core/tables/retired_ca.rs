@@ -145,7 +145,7 @@ fn left_in_the_template_it_has_no_effect_on_later_updates_and_rotations() {
     let found = effect(&make_update(&next), &mut stored, NOW);
     assert_eq!(
         (found.action, found.kept),
-        (Action::Record, Part::PUBLISHED.to_vec())
+        (Action::Record, Part::SHARED.to_vec())
     );
 }
 
@@ -316,14 +316,14 @@ fn a_close_that_was_broken_off_is_finished_by_a_rollback_in_all_its_parts() {
             write.apply(&mut stored);
         }
         effect(&rollback, &mut stored, NOW);
-        for part in Part::PUBLISHED.into_iter().chain([Part::State]) {
+        for part in Part::SHARED.into_iter().chain([Part::State]) {
             assert_eq!(value(&stored, part), value(&closed, part), "{done}: {part}");
         }
     }
 }
 
 fn put_back(stored: &mut StoredSet, copy: &StoredSet) {
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         set_value(stored, part, value(copy, part));
     }
 }

@@ -6,6 +6,7 @@ use docker_tls_certgen::pki::private_key::KeyAlgorithm;
 use docker_tls_certgen::plan::cause::Cause;
 use docker_tls_certgen::plan::obstacle::Obstacle;
 use docker_tls_certgen::plan::{Action, CutOff};
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
@@ -116,7 +117,13 @@ fn a_cross_certificate_that_is_lost_is_put_back_behind_the_same_end_entity_certi
     let found = effect(&make_plain(), &mut stored, NOW);
     let anchor = fingerprint(&before, 0);
     assert_eq!(found.action, Action::Repair);
-    assert_eq!(found.causes, [Cause::NotLeadingTo { anchor }]);
+    assert_eq!(
+        found.causes,
+        [Cause::NotLeadingTo {
+            pair: Pair::Server,
+            anchor
+        }]
+    );
     assert_eq!(found.cut_off, CutOff::Nobody);
     assert_eq!(
         found.kept,
@@ -221,7 +228,7 @@ fn a_pair_that_was_issued_by_a_ca_of_which_nothing_is_left_is_replaced_and_cuts_
         (found.action, found.cut_off),
         (Action::Reissue, CutOff::Everyone)
     );
-    assert_eq!(found.causes, [Cause::NotIssuedBySet]);
+    assert_eq!(found.causes, [Cause::NotIssuedBySet { pair: Pair::Server }]);
     check_accepts(&stored, &stored, NOW);
 }
 

@@ -122,7 +122,7 @@ fn a_create_lists_its_owner_and_on_a_set_without_a_state_the_former_one() {
         NOW,
         Action::Record,
     );
-    assert_eq!(found.kept, Part::PUBLISHED);
+    assert_eq!(found.kept, Part::SHARED);
     assert!(state(&adopted).is_owned_by(&owner));
     assert!(state(&adopted).is_owned_by(&Owner::former()));
 }
@@ -138,7 +138,7 @@ fn a_second_create_adds_its_owner_and_leaves_the_set_alone() {
     let found = effect(&other, &mut stored, NOW);
     assert_eq!(
         (found.action, found.kept),
-        (Action::Record, Part::PUBLISHED.to_vec())
+        (Action::Record, Part::SHARED.to_vec())
     );
     assert!(state(&stored).is_owned_by(&make_owner("DockerTLSCertGenerate")));
     assert!(state(&stored).is_owned_by(&make_owner("Other")));

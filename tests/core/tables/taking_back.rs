@@ -244,7 +244,7 @@ fn a_copy_of_another_time_that_is_put_back_in_the_middle_ends_it() {
             for write in &writes[..count] {
                 write.apply(&mut stored);
             }
-            for part in Part::PUBLISHED {
+            for part in Part::SHARED {
                 set_value(&mut stored, part, value(copy, part));
             }
             let found = effect(&make_update(&again), &mut stored, NOW);

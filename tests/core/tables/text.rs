@@ -90,7 +90,7 @@ fn read(part: Part, value: &str) -> Result<(Vec<Vec<u8>>, bool, String), Undecod
 #[test]
 fn every_form_is_read_and_only_what_no_instance_reads_is_not_intact() {
     for start in make_starts() {
-        for part in Part::PUBLISHED {
+        for part in Part::SHARED {
             let plain = value(&start, part);
             let text = text_of(plain);
             let (expected, _, _) = read(part, plain).expect("the value is good");
@@ -118,7 +118,7 @@ proptest! {
 
     #[test]
     fn what_happened_to_a_text_in_two_ways_is_undone(
-        part in select(Part::PUBLISHED.to_vec()),
+        part in select(Part::SHARED.to_vec()),
         first in select(TEXTS),
         second in select([BYTES, VALUES].concat()),
     ) {
@@ -145,7 +145,7 @@ fn what_an_instance_reads_is_no_reason_to_write() {
     for start in make_starts() {
         for form in forms() {
             let mut stored = start.clone();
-            for part in Part::PUBLISHED {
+            for part in Part::SHARED {
                 let text = text_of(value(&start, part));
                 if form.is_read(part, &text) {
                     set_value(&mut stored, part, &form.value(&text));
@@ -327,7 +327,7 @@ fn of_several_keys_the_one_that_a_daemon_loads_counts() {
 #[test]
 fn what_is_written_is_base64_in_one_line_of_blocks_on_lines_of_their_own() {
     for stored in make_starts() {
-        for part in Part::PUBLISHED {
+        for part in Part::SHARED {
             let value = value(&stored, part);
             assert!(!value.contains(char::is_whitespace), "{part}");
             let text = text_of(value);

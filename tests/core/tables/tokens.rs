@@ -71,7 +71,7 @@ fn without_a_state_a_token_that_the_template_held_before_is_recorded_and_not_obe
     let found = effect(&spec, &mut stored, NOW);
     assert_eq!(found.action, Action::Record);
     assert_eq!(found.causes, []);
-    assert_eq!(found.kept, Part::PUBLISHED);
+    assert_eq!(found.kept, Part::SHARED);
     assert!(has_seen(&stored, "a"));
 }
 

@@ -41,7 +41,7 @@ fn a_healthy_set_of_an_unknown_kind_is_left_alone() {
             NOW,
             Action::Record,
         );
-        assert_eq!(found.kept, Part::PUBLISHED, "{name}");
+        assert_eq!(found.kept, Part::SHARED, "{name}");
     }
 }
 

@@ -59,7 +59,7 @@ fn chain(stored: &StoredSet, part: Part) -> Vec<CertificateDer<'static>> {
 }
 
 fn key(stored: &StoredSet) -> PrivateKeyDer<'static> {
-    let key = Found::decode(stored).key.expect("the key loads");
+    let key = Found::decode(stored).server.key.expect("the key loads");
     PrivateKeyDer::try_from(key.der().to_vec()).expect("rustls knows the key's form")
 }
 

@@ -49,7 +49,7 @@ fn create_on_an_empty_rack_writes_one_strict_set_and_names_it() {
     let mut keys = response.data_keys();
     keys.sort_unstable();
     assert_eq!(keys, DATA_KEYS);
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         assert_eq!(response.data(rack::data_key(part)), rack::name(part, RACK));
     }
     assert_eq!(response.data("CACertSha256"), fingerprint(&bundle[0]));
@@ -78,7 +78,7 @@ fn created_keys_and_state_are_secure_strings_and_the_former_handlers_track_is_le
     let rig = Rig::start();
     Resource::created(&rig, RACK);
     let set = Set::read(&rig.ssm, RACK);
-    for part in Part::PUBLISHED.into_iter().filter(|part| part.is_key()) {
+    for part in Part::SHARED.into_iter().filter(|part| part.is_key()) {
         assert_eq!(set.stored(part).kind, "SecureString", "{part:?}");
     }
     let state = rig.ssm.read(&rack::state(RACK)).expect("there is a state");

@@ -15,7 +15,7 @@ fn a_getter_returns_each_value_decrypted_and_masks_the_keys() {
     Resource::created(&rig, "rack-1");
     let set = Set::read(&rig.ssm, "rack-1");
     for resource_type in [GETTER, DEPLOYED_GETTER] {
-        for part in Part::PUBLISHED {
+        for part in Part::SHARED {
             let got = Resource::getter(&rig, "rack-1", &rack::name(part, "rack-1"))
                 .of_type(resource_type)
                 .create(json!({}))
@@ -34,7 +34,7 @@ fn a_getter_returns_a_deployed_sets_values() {
     for deployed in fixtures::deployed() {
         let rig = Rig::start();
         let set = deployed.install(&rig.ssm);
-        for part in Part::PUBLISHED {
+        for part in Part::SHARED {
             let mut getter =
                 Resource::getter(&rig, &deployed.rack, &rack::name(part, &deployed.rack));
             assert_eq!(
@@ -100,7 +100,7 @@ fn a_getter_refuses_every_name_but_the_racks_own_four() {
 #[test]
 fn a_getter_of_what_does_not_exist_fails_naming_it() {
     let rig = Rig::start();
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         let name = rack::name(part, "rack-1");
         Resource::getter(&rig, "rack-1", &name)
             .create(json!({}))

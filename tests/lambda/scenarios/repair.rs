@@ -64,7 +64,7 @@ fn check_table(
 ) {
     let columns = ["damage", "written"].map(str::to_owned);
     let mut table = Table::new(&format!("repairs of {title}"), "parameter", &columns);
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         for damage in Damage::ALL {
             let rack = format!("{part:?}-{damage:?}");
             original.write(&rig.ssm, &rack);

@@ -281,7 +281,7 @@ fn three_rotations_of_a_deployed_set_make_four_keys_and_refuse_nobody() {
             let set = Set::read(&rig.ssm, rack);
             check_coherent(&set);
             assert_eq!(certificates(set.value(Part::CaCert)).len(), 2);
-            for part in Part::PUBLISHED {
+            for part in Part::SHARED {
                 assert_eq!(set.stored(part).kind, first.stored(part).kind, "{part:?}");
             }
             all.add(&set);

@@ -43,7 +43,7 @@ fn nothing_secret_is_logged_at_trace_level() {
     remember();
     generator.rotate("1");
     remember();
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         Resource::getter(&rig, "rack-1", &rack::name(part, "rack-1"))
             .create(json!({}))
             .succeeded();

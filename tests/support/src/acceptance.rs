@@ -127,6 +127,8 @@ impl Facts {
 /// What a certificate is presented for.
 #[derive(Clone, Copy)]
 enum Usage {
+    /// A client's.
+    Client,
     /// A server's or a client's.
     Either,
     /// A server's and a client's: daemons and the API present the same one.
@@ -224,6 +226,11 @@ impl Registry {
         self.judge_as(Usage::Either, bundle, chain, now)
     }
 
+    /// Whether a daemon that trusts `bundle` accepts one who presents `chain`.
+    pub fn judge_client(&mut self, bundle: &[Id], chain: &[Id], now: i64) -> Verdict {
+        self.judge_as(Usage::Client, bundle, chain, now)
+    }
+
     /// Whether one who trusts `bundle` accepts one who presents `chain`, as a server and as a client.
     pub fn judge_both(&mut self, bundle: &[Id], chain: &[Id], now: i64) -> Verdict {
         self.judge_as(Usage::Both, bundle, chain, now)
@@ -297,6 +304,7 @@ impl Registry {
         let (as_server, as_client) =
             usages.fold((true, true), |all, one| (all.0 && one.0, all.1 && one.1));
         match usage {
+            Usage::Client => as_client,
             Usage::Either => as_server || as_client,
             Usage::Both => as_server && as_client,
         }

@@ -51,7 +51,7 @@ impl CaseFile {
     /// The set, without a state.
     pub fn stored(&self) -> StoredSet {
         let mut stored = StoredSet::new();
-        for part in Part::PUBLISHED {
+        for part in Part::SHARED {
             set_value(&mut stored, part, self.value(part));
         }
         stored

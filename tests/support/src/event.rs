@@ -4,7 +4,7 @@ use docker_tls_certgen::pki::authority::Mint;
 use docker_tls_certgen::plan::Plan;
 use docker_tls_certgen::plan::assessment::Assessment;
 use docker_tls_certgen::plan::planner;
-use docker_tls_certgen::plan::publication::publication;
+use docker_tls_certgen::plan::publication::{Publication, publication};
 use docker_tls_certgen::plan::refusal::Refusal;
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::plan::write::Write;
@@ -87,13 +87,21 @@ pub fn carry_out(
         Ok(plan) => plan,
         Err(refusal) => panic!("refused: {refusal}"),
     };
-    let writes = match publication(&plan, spec, stored, &assessment, now, mint) {
-        Ok(publication) => publication.writes,
+    let publication = match publication(&plan, spec, stored, &assessment, now, mint) {
+        Ok(publication) => publication,
         Err(error) => panic!("{plan}: {error}"),
     };
-    assert_eq!(plan.is_keep(), writes.is_empty(), "{plan}");
+    let Publication {
+        writes, removed, ..
+    } = publication;
+    let is_quiet = writes.is_empty() && removed.is_empty();
+    assert_eq!(plan.is_keep(), is_quiet, "{plan}");
     for write in &writes {
         write.apply(stored);
+    }
+    for pair in removed {
+        stored.remove(&pair.cert());
+        stored.remove(&pair.key());
     }
     check_kept(&sticky(spec), stored, now);
     Done { plan, writes }

@@ -13,6 +13,8 @@ pub fn written(part: Part, damage: Damage) -> &'static [Part] {
         (Part::CaCert, _) => &[Part::CaCert],
         // Trust first; the pair that the lost key signed is kept.
         (Part::CaKey, _) => &[Part::CaKey, Part::CaCert],
+        (Part::ClientCert, _) | (Part::ClientKey, Damage::OfAnotherSet) => &[Part::ClientCert],
+        (Part::ClientKey, _) => &[Part::ClientKey, Part::ClientCert],
         // A key that loads is kept, so that the certificate changes alone, in one write.
         (Part::Cert, _) | (Part::Key, Damage::OfAnotherSet) => &[Part::Cert],
         (Part::Key, _) => &[Part::Key, Part::Cert],
@@ -25,5 +27,5 @@ pub fn written(part: Part, damage: Damage) -> &'static [Part] {
 pub fn kept(part: Part, damage: Damage) -> Vec<Part> {
     let written = written(part, damage);
     let is_kept = |part: &Part| !written.contains(part);
-    Part::PUBLISHED.into_iter().filter(is_kept).collect()
+    Part::SHARED.into_iter().filter(is_kept).collect()
 }

@@ -6,6 +6,7 @@ use docker_tls_certgen::pki::certificate::{CaCertificate, Certificate};
 use docker_tls_certgen::pki::chain::CertificateChain;
 use docker_tls_certgen::pki::encoding::PemText;
 use docker_tls_certgen::pki::private_key::{KeyAlgorithm, PrivateKey};
+use docker_tls_certgen::pki::usages::Usages;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::parameter::{ParameterType, StoredParameter, StoredSet};
 use docker_tls_certgen::set::rack::Part;
@@ -40,7 +41,7 @@ pub fn make_other_deployed() -> StoredSet {
 
 fn make_from(deployed: &Deployed) -> StoredSet {
     let mut stored = StoredSet::new();
-    for part in Part::PUBLISHED {
+    for part in Part::SHARED {
         set_value(&mut stored, part, deployed.value(part));
     }
     stored
@@ -88,7 +89,7 @@ pub fn make_set(
 ) -> StoredSet {
     let bundle = TrustBundle::encode(std::slice::from_ref(&authority));
     let authority = CertificateAuthority::new(authority, ca_key).expect("the key is its own");
-    let leaf = authority.issue(key, &[], validity, NOW, &mut FreshMint);
+    let leaf = authority.issue(key, Usages::BOTH, &[], validity, NOW, &mut FreshMint);
     let chain = CertificateChain::new(leaf.expect("the CA can issue"), None);
     let mut stored = StoredSet::new();
     for (part, value) in [
@@ -151,7 +152,8 @@ pub fn public_key(stored: &StoredSet, part: Part) -> Vec<u8> {
     let found = Found::decode(stored);
     let key = match part {
         Part::CaKey => found.ca_key,
-        Part::Key => found.key,
+        Part::Key => found.server.key,
+        Part::ClientKey => found.client.key,
         part => panic!("the {part} is no key"),
     };
     key.expect("the key loads").public_key().to_vec()

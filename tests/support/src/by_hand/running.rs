@@ -16,7 +16,7 @@ use docker_tls_certgen::pki::authority::Mint;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::Rack;
 use docker_tls_certgen::set::state::EventSeconds;
-use docker_tls_certgen::store::{ParameterStore, Put, Selector, StoreError};
+use docker_tls_certgen::store::{Deletion, ParameterStore, Put, Selector, StoreError};
 use time::{Duration, OffsetDateTime};
 
 use crate::by_hand::machine::{Chance, ChanceMint, EPOCH, time_at};
@@ -201,9 +201,9 @@ impl ParameterStore for Port {
         }
     }
 
-    async fn delete(&self, rack: &Rack) -> Result<(), StoreError> {
+    async fn delete(&self, rack: &Rack, deletion: Deletion) -> Result<(), StoreError> {
         let rack = rack.clone();
-        match self.call(Call::Delete { rack }).await? {
+        match self.call(Call::Delete { rack, deletion }).await? {
             Answer::Deleted => Ok(()),
             answer => panic!("no answer to a delete: {answer:?}"),
         }

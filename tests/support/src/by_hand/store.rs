@@ -11,7 +11,7 @@ use docker_tls_certgen::set::parameter::{
     MAX_VALUE_CHARS, ParameterType, ParameterValue, StoredParameter, StoredSet,
 };
 use docker_tls_certgen::set::rack::{Part, Rack};
-use docker_tls_certgen::store::{Selector, StoreAction, StoreError};
+use docker_tls_certgen::store::{Deletion, Selector, StoreAction, StoreError};
 use serde_json::Value;
 
 /// What a handler asks of the store.
@@ -43,6 +43,8 @@ pub enum Call {
     Delete {
         /// Whose.
         rack: Rack,
+        /// What of it.
+        deletion: Deletion,
     },
 }
 
@@ -78,7 +80,7 @@ impl Call {
     /// Whether whoever holds the claim holds it no longer after the call.
     pub fn leaves(&self) -> bool {
         match self {
-            Self::Delete { .. } => true,
+            Self::Delete { deletion, .. } => *deletion == Deletion::Everything,
             _ => self.claim().is_some_and(|claim| claim["ended"] == true),
         }
     }
@@ -100,7 +102,10 @@ impl fmt::Display for Call {
             Self::Put { .. } if self.leaves() => f.write_str("end the claim"),
             Self::Put { part, .. } if *part == Part::Claim => f.write_str("claim"),
             Self::Put { part, .. } => write!(f, "put {}", part.suffix()),
-            Self::Delete { .. } => f.write_str("delete"),
+            Self::Delete { deletion, .. } => match deletion {
+                Deletion::Everything => f.write_str("delete"),
+                Deletion::Pair(_) => f.write_str("delete a pair"),
+            },
         }
     }
 }
@@ -149,7 +154,7 @@ impl Failure {
         let (action, parameter) = match call {
             Call::Read { rack, .. } => (StoreAction::Get, rack.hex().to_owned()),
             Call::Put { rack, part, .. } => (StoreAction::Put, rack.parameter_name(*part)),
-            Call::Delete { rack } => (StoreAction::Delete, rack.hex().to_owned()),
+            Call::Delete { rack, .. } => (StoreAction::Delete, rack.hex().to_owned()),
         };
         let code = match self {
             Self::Exists => return StoreError::AlreadyExists { parameter },
@@ -265,12 +270,11 @@ impl MemoryStore {
                 }
                 Answer::Version(version)
             }
-            Call::Delete { rack } => {
-                for name in rack.parameter_names() {
+            Call::Delete { rack, deletion } => {
+                for name in deletion.names(rack) {
                     self.parameters.remove(&name);
                     self.former_claims.remove(&name);
                 }
-                self.parameters.remove(&rack.version_track_name());
                 Answer::Deleted
             }
         }

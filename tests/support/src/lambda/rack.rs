@@ -9,8 +9,15 @@ use crate::damage::Damage;
 use crate::fixtures::Deployed;
 use crate::lambda::ssm::{Store, Stored};
 
-/// The four values in the order in which they are written.
-pub const AS_WRITTEN: [Part; 4] = [Part::CaKey, Part::CaCert, Part::Key, Part::Cert];
+/// The values in the order in which they are written.
+pub const AS_WRITTEN: [Part; 6] = [
+    Part::CaKey,
+    Part::CaCert,
+    Part::ClientKey,
+    Part::ClientCert,
+    Part::Key,
+    Part::Cert,
+];
 
 /// The name of the parameter that holds one of a rack's four values.
 #[track_caller]
@@ -20,6 +27,8 @@ pub fn name(part: Part, rack: &str) -> String {
         Part::CaKey => "docker-tls-ca-key",
         Part::Cert => "docker-tls-cert",
         Part::Key => "docker-tls-key",
+        Part::ClientCert => "docker-tls-client-cert",
+        Part::ClientKey => "docker-tls-client-key",
         Part::State | Part::Claim => panic!("the {part} is not published"),
     };
     format!("{}-{suffix}", hex(rack))
@@ -33,6 +42,8 @@ pub fn data_key(part: Part) -> &'static str {
         Part::CaKey => "CAKeySSMKey",
         Part::Cert => "CertSSMKey",
         Part::Key => "KeySSMKey",
+        Part::ClientCert => "ClientCertSSMKey",
+        Part::ClientKey => "ClientKeySSMKey",
         Part::State | Part::Claim => panic!("the {part} is not published"),
     }
 }
@@ -61,7 +72,7 @@ pub fn version_track(rack: &str) -> String {
     format!("{}-version-track", hex(rack))
 }
 
-/// All seven names.
+/// All nine names.
 pub fn all_names(rack: &str) -> Vec<String> {
     let mut names: Vec<_> = Part::PUBLISHED
         .iter()
@@ -71,19 +82,19 @@ pub fn all_names(rack: &str) -> Vec<String> {
     names
 }
 
-/// The four values of a rack, with types and versions, as far as they exist.
+/// The published values of a rack, with types and versions, as far as they exist.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Set(BTreeMap<Part, Stored>);
 
 impl Set {
-    /// Reads a rack's four values.
+    /// Reads a rack's published values.
     pub fn read(store: &Store, rack: &str) -> Self {
         let mut stored = store.read_all(&Part::PUBLISHED.map(|part| name(part, rack)));
         let read = |part: Part| Some((part, stored.remove(&name(part, rack))?));
         Self(Part::PUBLISHED.into_iter().filter_map(read).collect())
     }
 
-    /// Creates or overwrites a rack's four values by hand.
+    /// Creates or overwrites a rack's values by hand.
     pub fn write(&self, store: &Store, rack: &str) {
         for (part, stored) in &self.0 {
             store.write(&name(*part, rack), &stored.kind, &stored.value);
@@ -124,7 +135,7 @@ impl Deployed {
         }
         assert!(store.read(&version_track(&self.rack)).is_some());
         let set = Set::read(store, &self.rack);
-        assert_eq!(set.parts(), Part::PUBLISHED);
+        assert_eq!(set.parts(), Part::SHARED);
         set
     }
 }

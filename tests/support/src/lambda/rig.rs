@@ -273,7 +273,7 @@ impl Exchange {
         puts.flat_map(Call::names).collect()
     }
 
-    /// Those of a rack's four values that were put, in order.
+    /// Those of a rack's published values that were put, in order.
     pub fn parts_put(&self, rack: &str) -> Vec<Part> {
         let part_of = |name: &String| {
             Part::PUBLISHED

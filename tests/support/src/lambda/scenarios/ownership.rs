@@ -113,7 +113,7 @@ pub fn another_rack_gets_another_id_and_the_delete_of_the_old_one_removes_only_t
     let moved = generator.update(json!({ "Rack": "rack-2" })).succeeded();
     assert_eq!(moved.response.physical_id(), "7261636b2d32");
     let new = Set::read(&rig.ssm, "rack-2");
-    assert_eq!(Set::read(&rig.ssm, "rack-1").parts(), Part::PUBLISHED);
+    assert_eq!(Set::read(&rig.ssm, "rack-1").parts(), Part::SHARED);
     rig.deliver(&event).succeeded();
     assert_eq!(Set::read(&rig.ssm, "rack-1").parts(), []);
     assert_eq!(Set::read(&rig.ssm, "rack-2"), new);

@@ -1,0 +1,426 @@
+//! A set with two pairs: the daemons', which is a server's alone, and the API's own, which is a client's alone.
+
+use docker_tls_certgen::pki::private_key::KeyAlgorithm;
+use docker_tls_certgen::pki::usages::{Usage, Usages};
+use docker_tls_certgen::plan::cause::Cause;
+use docker_tls_certgen::plan::inspection::Inspection;
+use docker_tls_certgen::plan::obstacle::Obstacle;
+use docker_tls_certgen::plan::refusal::Refusal;
+use docker_tls_certgen::plan::spec::Spec;
+use docker_tls_certgen::plan::{Action, CutOff};
+use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::flaw::Flaw;
+use docker_tls_certgen::set::pair::Pair;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::Part;
+use docker_tls_testing::repairs;
+use serde_json::{Value, json};
+use time::Duration;
+
+use super::made_elsewhere::make_case;
+use super::{check_calm, current_ca, effect, fingerprint};
+use crate::acceptance::{Registry, Verdict, read_certificates};
+use crate::damage::Damage;
+use crate::event::{carry_out, make_adoption, make_change, make_update, plan, written};
+use crate::fixtures::merged;
+use crate::mint::FreshMint;
+use crate::store::{
+    NOW, certificate, make_deployed, make_own, make_own_with, public_key, set_value, value,
+};
+
+fn separate() -> Value {
+    json!({ "ClientCertificate": "Separate" })
+}
+
+/// A set that was made with two pairs.
+fn make_separate() -> StoredSet {
+    make_own_with(&separate())
+}
+
+/// An Update that gives the API a pair of its own.
+fn make_separation() -> Spec {
+    make_change(&json!({}), &separate())
+}
+
+/// An Update that takes it away.
+fn make_sharing() -> Spec {
+    make_change(&separate(), &json!({}))
+}
+
+/// The same set with two pairs.
+#[track_caller]
+fn separated(before: &StoredSet) -> StoredSet {
+    let mut stored = before.clone();
+    check_calm(&make_separation(), &mut stored, NOW, Action::Reissue);
+    stored
+}
+
+/// What the pairs of a set are good for; `None` where there is no such pair.
+#[track_caller]
+fn usages(stored: &StoredSet) -> [Option<Usages>; 2] {
+    let found = Found::decode(stored);
+    Pair::ALL.map(|pair| Some(found.pair(pair).leaf()?.usages()))
+}
+
+const APART: [Option<Usages>; 2] = [Some(Usages::SERVER), Some(Usages::CLIENT)];
+const AS_ONE: [Option<Usages>; 2] = [Some(Usages::BOTH), None];
+
+/// Whether whoever trusts the bundle of the one set takes what the other's daemons, or its API, presents as a client's.
+#[track_caller]
+fn takes(verifier: &StoredSet, presenter: &StoredSet, part: Part) -> bool {
+    let mut registry = Registry::default();
+    let mut ids = |text: &str| -> Vec<_> {
+        let certificates = read_certificates(text);
+        certificates.iter().map(|der| registry.id(der)).collect()
+    };
+    let bundle = ids(value(verifier, Part::CaCert));
+    let chain = ids(value(presenter, part));
+    let verdict = registry.judge_client(&bundle, &chain, NOW.unix_timestamp());
+    verdict == Verdict::Accepted
+}
+
+/// Checks that daemons and APIs that run with any of these sets take each other.
+#[track_caller]
+fn check_all_connect(sets: &[&StoredSet]) {
+    let mut registry = Registry::default();
+    let mut judged = 0;
+    for verifier in sets {
+        let bundle = read_certificates(value(verifier, Part::CaCert));
+        let bundle: Vec<_> = bundle.iter().map(|der| registry.id(der)).collect();
+        for presenter in sets {
+            for part in Pair::ALL.map(Pair::cert) {
+                let Some(chain) = presenter.get(&part) else {
+                    continue;
+                };
+                let chain = read_certificates(chain.value.expose());
+                let chain: Vec<_> = chain.iter().map(|der| registry.id(der)).collect();
+                let verdict = registry.judge(&bundle, &chain, NOW.unix_timestamp());
+                assert_eq!(verdict, Verdict::Accepted, "the {part}");
+                judged += 1;
+            }
+        }
+    }
+    assert!(judged >= sets.len() * sets.len());
+}
+
+#[test]
+fn a_first_set_has_two_pairs_with_keys_of_their_own() {
+    let mut stored = StoredSet::new();
+    let adoption = make_adoption(&separate());
+    let done = carry_out(&adoption, &mut stored, NOW, &mut FreshMint);
+    assert_eq!(done.plan.action, Action::Create);
+    let parts = [
+        Part::State,
+        Part::CaKey,
+        Part::CaCert,
+        Part::ClientKey,
+        Part::ClientCert,
+        Part::Key,
+        Part::Cert,
+    ];
+    assert_eq!(written(&done.writes), parts);
+    assert_eq!(usages(&stored), APART);
+    let keys = [Part::CaKey, Part::Key, Part::ClientKey].map(|part| public_key(&stored, part));
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    check_all_connect(&[&stored]);
+}
+
+#[test]
+fn a_switch_reissues_the_daemons_certificate_with_its_key_and_refuses_nobody() {
+    for (name, before) in [
+        ("deployed", make_deployed()),
+        ("own", make_own(KeyAlgorithm::EcdsaP256)),
+    ] {
+        let mut stored = before.clone();
+        let found = check_calm(&make_separation(), &mut stored, NOW, Action::Reissue);
+        let flaw = Flaw::Missing;
+        let expected = [
+            Cause::HasUsage {
+                pair: Pair::Server,
+                usage: Usage::Client,
+            },
+            Cause::Flawed {
+                part: Part::ClientCert,
+                flaw,
+            },
+            Cause::Flawed {
+                part: Part::ClientKey,
+                flaw,
+            },
+        ];
+        assert_eq!(found.causes, expected, "{name}");
+        let published = |part: &Part| Part::SHARED.contains(part);
+        let kept: Vec<Part> = found.kept.into_iter().filter(published).collect();
+        assert_eq!(kept, [Part::CaCert, Part::CaKey, Part::Key], "{name}");
+        assert_eq!(usages(&stored), APART, "{name}");
+        check_all_connect(&[&before, &stored]);
+
+        let mut again = stored.clone();
+        let found = check_calm(&make_sharing(), &mut again, NOW, Action::Reissue);
+        let expected = [
+            Cause::LacksUsage {
+                pair: Pair::Server,
+                usage: Usage::Client,
+            },
+            Cause::NotAskedFor,
+        ];
+        assert_eq!(found.causes, expected, "{name}");
+        assert_eq!(usages(&again), AS_ONE, "{name}");
+        assert!(!again.contains_key(&Part::ClientKey), "{name}");
+        assert_eq!(
+            value(&again, Part::Key),
+            value(&before, Part::Key),
+            "{name}"
+        );
+        check_all_connect(&[&before, &stored, &again]);
+    }
+}
+
+#[test]
+fn the_api_has_its_pair_before_the_daemons_is_a_servers_alone() {
+    let mut stored = make_own(KeyAlgorithm::EcdsaP256);
+    let done = carry_out(&make_separation(), &mut stored, NOW, &mut FreshMint);
+    let parts = [Part::ClientKey, Part::ClientCert, Part::Cert];
+    assert_eq!(written(&done.writes), parts);
+    // And it keeps it until the daemons' is a client's as well.
+    let done = carry_out(&make_sharing(), &mut stored, NOW, &mut FreshMint);
+    assert_eq!(written(&done.writes), [Part::Cert]);
+    assert_eq!(usages(&stored), AS_ONE);
+}
+
+#[test]
+fn after_separating_rotating_and_retiring_what_an_instance_has_is_no_clients_any_more() {
+    for before in [make_deployed(), make_own(KeyAlgorithm::EcdsaP256)] {
+        let apart = separated(&before);
+        let with_token = merged(&separate(), json!({ "RotationToken": "a" }));
+        let mut rotated = apart.clone();
+        let rotation = make_change(&separate(), &with_token);
+        check_calm(&rotation, &mut rotated, NOW, Action::Rotate);
+        assert_eq!(usages(&rotated), APART);
+        // What runs since before, and what is made on the way.
+        check_all_connect(&[&before, &apart, &rotated]);
+        assert!(takes(&rotated, &before, Part::Cert));
+
+        let word = format!("{}/{}", fingerprint(&rotated, 1), fingerprint(&rotated, 0));
+        let mut closed = rotated.clone();
+        let close = make_change(
+            &with_token,
+            &merged(&with_token, json!({ "RetiredCA": word })),
+        );
+        check_calm(&close, &mut closed, NOW, Action::Close);
+        check_all_connect(&[&rotated, &closed]);
+        // Whoever is root on an instance has what that was made with, and what is published to instances.
+        for (name, stolen) in [
+            ("before", &before),
+            ("separated", &apart),
+            ("rotated", &rotated),
+            ("closed", &closed),
+        ] {
+            assert!(!takes(&closed, stolen, Part::Cert), "{name}");
+        }
+        for own in [&rotated, &closed] {
+            assert!(takes(&closed, own, Part::ClientCert));
+        }
+    }
+}
+
+#[test]
+fn a_rotation_makes_both_pairs_anew_and_both_lead_to_the_anchor() {
+    let before = make_separate();
+    let mut stored = before.clone();
+    let with_token = merged(&separate(), json!({ "RotationToken": "a" }));
+    let spec = make_change(&separate(), &with_token);
+    let done = carry_out(&spec, &mut stored, NOW, &mut FreshMint);
+    assert_eq!(done.plan.action, Action::Rotate);
+    let parts = [
+        Part::State,
+        Part::CaKey,
+        Part::CaCert,
+        Part::ClientKey,
+        Part::ClientCert,
+        Part::Key,
+        Part::Cert,
+        Part::State,
+    ];
+    assert_eq!(written(&done.writes), parts);
+    for part in [Part::Key, Part::ClientKey] {
+        assert_ne!(public_key(&before, part), public_key(&stored, part));
+    }
+    check_all_connect(&[&before, &stored]);
+
+    // Taken back, both are the anchor's again.
+    let word = format!("{}/{}", fingerprint(&stored, 0), fingerprint(&stored, 1));
+    let mut back = stored.clone();
+    let with_word = merged(&with_token, json!({ "RetiredCA": word }));
+    let spec = make_change(&with_token, &with_word);
+    check_calm(&spec, &mut back, NOW, Action::TakeBack);
+    assert_eq!(current_ca(&back), current_ca(&before));
+    check_all_connect(&[&before, &stored, &back]);
+}
+
+#[test]
+fn every_damage_to_the_apis_pair_gets_the_repair_that_the_daemons_gets() {
+    let (healthy, other) = (make_separate(), make_separate());
+    for part in [Part::ClientCert, Part::ClientKey] {
+        for damage in Damage::ALL {
+            let mut stored = healthy.clone();
+            damage.strike(&mut stored, part, &other);
+            let found = check_calm(&make_update(&separate()), &mut stored, NOW, Action::Reissue);
+            let pair = Pair::Client;
+            let flawed = damage.flaw(part).map(|flaw| Cause::Flawed { part, flaw });
+            let cause = flawed.unwrap_or(Cause::KeyMismatch { pair });
+            assert_eq!(found.causes, [cause], "{part} {damage:?}");
+            let written = repairs::written(part, damage);
+            let kept = Part::ALL.into_iter().filter(|part| *part != Part::Claim);
+            let kept: Vec<Part> = kept.filter(|part| !written.contains(part)).collect();
+            assert_eq!(found.kept, kept, "{part} {damage:?}");
+            check_all_connect(&[&healthy, &stored]);
+        }
+    }
+}
+
+#[test]
+fn a_pair_is_renewed_by_its_own_date() {
+    let short = merged(&separate(), json!({ "ValidityDays": 400 }));
+    let mut stored = make_own(KeyAlgorithm::EcdsaP256);
+    carry_out(
+        &make_change(&json!({}), &separate()),
+        &mut stored,
+        NOW,
+        &mut FreshMint,
+    );
+    stored.remove(&Part::ClientCert);
+    carry_out(&make_update(&short), &mut stored, NOW, &mut FreshMint);
+    let before = stored.clone();
+    let end = certificate(&stored, Part::ClientCert, 0).not_after();
+    let late = end - Duration::days(30);
+    let inspected = Inspection::of(&make_update(&short), &stored, late);
+    assert_eq!(inspected.standing.outlook.cert_days_left, Some(30));
+    assert!(inspected.standing.outlook.is_renewal_due);
+    let found = check_calm(&make_update(&short), &mut stored, late, Action::Reissue);
+    assert!(
+        matches!(
+            found.causes[..],
+            [Cause::Expiring {
+                part: Part::ClientCert,
+                ..
+            }]
+        ),
+        "{:?}",
+        found.causes
+    );
+    assert_eq!(value(&stored, Part::Cert), value(&before, Part::Cert));
+}
+
+#[test]
+fn a_certificate_that_is_good_for_both_sides_is_reissued_with_its_key() {
+    let shared = make_own(KeyAlgorithm::EcdsaP256);
+    for pair in Pair::ALL {
+        let mut stored = separated(&shared);
+        set_value(&mut stored, pair.cert(), value(&shared, Part::Cert));
+        set_value(&mut stored, pair.key(), value(&shared, Part::Key));
+        let found = effect(&make_update(&separate()), &mut stored, NOW);
+        let (mut expected, other) = match pair {
+            Pair::Server => (Vec::new(), Usage::Client),
+            // The daemons' key is none for the API.
+            Pair::Client => (vec![Cause::SharedKey], Usage::Server),
+        };
+        expected.insert(0, Cause::HasUsage { pair, usage: other });
+        assert_eq!(found.causes, expected);
+        assert_eq!(found.cut_off, CutOff::Nobody);
+        assert_eq!(usages(&stored), APART);
+        let keys = [Part::Key, Part::ClientKey].map(|part| public_key(&stored, part));
+        assert_ne!(keys[0], keys[1]);
+        check_all_connect(&[&shared, &stored]);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_pair_that_nobody_asks_for_goes() {
+    for left in [Part::ClientCert, Part::ClientKey] {
+        let mut stored = make_own(KeyAlgorithm::EcdsaP256);
+        let apart = make_separate();
+        set_value(&mut stored, left, value(&apart, left));
+        let found = check_calm(&make_update(&json!({})), &mut stored, NOW, Action::Repair);
+        assert_eq!(found.causes, [Cause::NotAskedFor]);
+        assert!(!stored.contains_key(&left));
+    }
+}
+
+/// A set whose CA key is lost, with the new CA that an update has introduced beside it.
+fn make_introduced(mut stored: StoredSet, properties: &Value) -> StoredSet {
+    stored.remove(&Part::CaKey);
+    check_calm(
+        &make_update(properties),
+        &mut stored,
+        NOW,
+        Action::Introduce,
+    );
+    stored
+}
+
+#[test]
+fn a_switch_that_the_ca_that_everything_knows_cannot_issue_is_refused() {
+    let shared = make_introduced(make_deployed(), &json!({}));
+    let apart = make_introduced(make_separate(), &separate());
+    let of_another_kind = make_case("p521-ca");
+    let lost = {
+        let mut stored = make_deployed();
+        stored.remove(&Part::CaKey);
+        stored
+    };
+    for (name, before, spec) in [
+        ("separated while introduced", &shared, make_separation()),
+        ("shared while introduced", &apart, make_sharing()),
+        ("separated with a lost key", &lost, make_separation()),
+        ("separated with P-521", &of_another_kind, make_separation()),
+    ] {
+        match plan(&spec, before, NOW) {
+            Err(refusal @ Refusal::ClientCertificateCutsOff { .. }) => {
+                let text = refusal.to_string();
+                assert!(text.contains("ClientCertificate"), "{name}: {text}");
+                let Refusal::ClientCertificateCutsOff { obstacle, .. } = refusal else {
+                    unreachable!("it was looked at above")
+                };
+                let expected = [Obstacle::KeyLost, Obstacle::UnusableKey];
+                assert!(expected.contains(&obstacle), "{name}: {obstacle}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        // Nothing was done, so what comes next finds all as it was.
+        let former = match name {
+            "shared while introduced" => separate(),
+            _ => json!({}),
+        };
+        assert!(plan(&make_update(&former), before, NOW).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_lost_pair_of_the_api_cuts_it_off_from_what_knows_an_old_ca_alone_and_says_so() {
+    let before = make_separate();
+    let mut stored = make_introduced(before.clone(), &separate());
+    stored.remove(&Part::ClientKey);
+    let found = effect(&make_update(&separate()), &mut stored, NOW);
+    assert_eq!(found.action, Action::Reissue);
+    let CutOff::KnowingOnly {
+        authority,
+        obstacle,
+        ..
+    } = found.cut_off
+    else {
+        panic!("{:?}", found.cut_off);
+    };
+    assert_eq!(authority, fingerprint(&before, 0));
+    assert_eq!(obstacle, Obstacle::KeyLost);
+    // The daemons' pair still leads to the old CA, which is trusted until the word says otherwise.
+    assert_eq!(value(&stored, Part::Cert), value(&before, Part::Cert));
+    assert_eq!(certificate(&stored, Part::CaCert, 1), current_ca(&before));
+
+    let word = format!("{}/{}", fingerprint(&stored, 1), fingerprint(&stored, 0));
+    let with_word = merged(&separate(), json!({ "RetiredCA": word }));
+    let spec = make_change(&separate(), &with_word);
+    check_calm(&spec, &mut stored, NOW, Action::Move);
+    assert_eq!(usages(&stored), APART);
+    check_all_connect(&[&stored]);
+}
