@@ -189,8 +189,8 @@ document:
 	import re
 	script = open("src/fleet/converge.sh").read()
 	template = open("template.yaml").read()
-	indented = re.sub("(?m)^(?=.)", 8 * " ", script)
-	block = re.compile("(?<=      Text: \|\n)(?:(?: {8}.*)?\n)+(?=\nResources:)")
+	indented = re.sub("(?m)^(?=.)", 4 * " ", script)
+	block = re.compile("(?<=   Text: \|\n)(?:(?: {4}.*)?\n)+(?=\nResources:)")
 	open("template.yaml", "w").write(block.sub(lambda _: indented, template))
 	END
 
