@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use docker_tls_certgen as _;
+use docker_tls_certgen::pki::certificate::Certificate;
+use docker_tls_certgen::pki::usages::Usages;
 use serde_json::Value;
 
 /// A folder with a store in it, and the tool to call there.
@@ -411,4 +412,48 @@ fn probe_wants_a_port_that_is_one_and_a_bundle_to_compare_with() {
     fs::write(desk.path("text.pem"), "no certificate").expect("a file");
     let (_, error) = desk.check(&["probe", "localhost", "--ca", "text.pem"], 2);
     assert!(error.contains("CERTIFICATE"), "{error}");
+}
+
+#[test]
+fn a_set_with_two_pairs_is_inspected_as_it_is_and_exported_for_a_client() {
+    let desk = Desk::with_set();
+    let update = event_path("update.json");
+    let separate = ["invoke", &update, "--set", "ClientCertificate=Separate"];
+    let (out, _) = desk.check(&separate, 0);
+    assert!(out.contains("ClientCertSSMKey"), "{out}");
+    // Without a word about it, what comes next is asked of the set as it is.
+    let inspection = desk.check_json(&["inspect", "--json"], 0);
+    let parameters = inspection["parameters"].as_array().expect("a list");
+    let parts: Vec<_> = parameters
+        .iter()
+        .map(|parameter| parameter["part"].as_str().expect("a text"))
+        .collect();
+    let expected = [
+        "ca-cert",
+        "ca-key",
+        "cert",
+        "key",
+        "client-cert",
+        "client-key",
+        "state",
+        "claim",
+    ];
+    assert_eq!(parts, expected);
+    let (out, _) = desk.check(&["inspect"], 0);
+    assert!(out.contains("Docker TLS client"), "{out}");
+    let shared = ["inspect", "--set", "ClientCertificate=Shared", "--json"];
+    let summary = &desk.check_json(&shared, 1)["next"]["summary"];
+    let summary = summary.as_str().unwrap_or_default();
+    assert!(summary.contains("ClientCertificate is Shared"), "{summary}");
+
+    desk.check(&["export", "certs"], 0);
+    let exported = fs::read_to_string(desk.path("certs/cert.pem")).expect("it was written");
+    let presented = Certificate::from_der(pem::parse(exported).expect("PEM").contents());
+    let usages = presented.expect("a certificate").usages();
+    assert_eq!(usages, Usages::CLIENT);
+    desk.check(&["invoke", &update], 0);
+    desk.check(&["export", "certs", "--force"], 0);
+    let exported = fs::read_to_string(desk.path("certs/cert.pem")).expect("it was written");
+    let presented = Certificate::from_der(pem::parse(exported).expect("PEM").contents());
+    assert_eq!(presented.expect("a certificate").usages(), Usages::BOTH);
 }

@@ -30,6 +30,15 @@ pub enum GetterError {
         /// Its name.
         parameter: String,
     },
+    /// There is no such parameter, for nobody asks for it.
+    #[error(
+        "the parameter {parameter} does not exist; expected this rack's generator to have run with \
+         ClientCertificate: Separate"
+    )]
+    NotSeparate {
+        /// Its name.
+        parameter: String,
+    },
     /// The generator may be writing, and there is no time left to wait for it.
     #[error("the certificate and the key of this rack do not match yet; {0}")]
     OutOfTime(ClaimError),
@@ -48,7 +57,7 @@ impl GetterError {
         match self {
             Self::OutOfTime(_) => true,
             Self::Store(error) => error.is_throttled(),
-            Self::Missing { .. } | Self::Mismatch => false,
+            Self::Missing { .. } | Self::NotSeparate { .. } | Self::Mismatch => false,
         }
     }
 }
@@ -72,9 +81,11 @@ pub async fn get<S: ParameterStore, M: Machine>(
         let mut stored = patience::read(store, machine, rack, parts.iter().copied()).await?;
         let found = Found::decode(&stored);
         if !pair.is_some_and(|pair| found.pair(pair).is_mismatched()) {
-            let parameter = stored.remove(part).map(|stored| stored.value);
-            return parameter.ok_or_else(|| GetterError::Missing {
-                parameter: rack.parameter_name(*part),
+            let value = stored.remove(part).map(|stored| stored.value);
+            let parameter = rack.parameter_name(*part);
+            return value.ok_or(match pair {
+                Some(Pair::Client) => GetterError::NotSeparate { parameter },
+                _ => GetterError::Missing { parameter },
             });
         }
         let now = machine.now();

@@ -8,7 +8,7 @@ use crate::rack::{self, Set};
 use crate::rig::{Exchange, Rig};
 use crate::ssm::{Call, Calls};
 
-/// Checks that all seven parameters went in one call, and that no other call deleted any.
+/// Checks that all parameters went in one call, and that no other call deleted any.
 #[track_caller]
 fn check_removed_at_once(exchange: &Exchange, rack: &str) {
     let deletions: Vec<_> = exchange
@@ -25,7 +25,7 @@ fn check_removed_at_once(exchange: &Exchange, rack: &str) {
 }
 
 #[test]
-fn delete_removes_all_seven_parameters_in_one_call_and_no_others() {
+fn delete_removes_all_of_a_racks_parameters_in_one_call_and_no_others() {
     let rig = Rig::start();
     let generator = Resource::created(&rig, "rack-1");
     rig.ssm

@@ -1,4 +1,4 @@
-//! The getter hands out a rack's own four values, and nothing else.
+//! The getter hands out a rack's published values, and nothing else.
 
 use docker_tls_certgen::set::rack::Part;
 use serde_json::json;
@@ -63,7 +63,7 @@ fn a_getter_ignores_every_other_property() {
 }
 
 #[test]
-fn a_getter_refuses_every_name_but_the_racks_own_four() {
+fn a_getter_refuses_every_name_but_the_racks_published_ones() {
     let rig = Rig::start();
     Resource::created(&rig, "rack-1");
     Resource::created(&rig, "rack-2");

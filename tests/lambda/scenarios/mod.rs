@@ -21,4 +21,5 @@ mod repair;
 mod roots;
 mod rotation;
 mod secrets;
+mod separate;
 mod watch;

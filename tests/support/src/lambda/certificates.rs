@@ -8,7 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use docker_tls_certgen::set::rack::Part;
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -100,22 +102,41 @@ pub fn check_coherent(set: &Set) {
     assert_eq!(connects(&bundle, &chain), Ok(()));
 }
 
-/// Whether one who trusts `bundle` accepts one who presents `chain`, as rustls judges it.
+/// Whether a certificate may serve as a server's, and whether as a client's.
+#[track_caller]
+pub fn sides(certificate: &[u8]) -> (bool, bool) {
+    let certificate = parsed(certificate);
+    let usage = certificate.extended_key_usage().expect("it parses");
+    usage.map_or((true, true), |usage| {
+        (usage.value.server_auth, usage.value.client_auth)
+    })
+}
+
+/// Whether one who trusts `bundle` accepts one who presents `chain`, as rustls judges it: a client, unless it is a
+/// server's alone.
 pub fn connects(bundle: &[Der], chain: &[Der]) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
     for certificate in bundle {
         roots.add(CertificateDer::from_slice(certificate))?;
     }
+    let roots = Arc::new(roots);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .expect("the bundle is not empty");
+    let now = clock::now().unix_timestamp().unsigned_abs();
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    let is_servers_alone = sides(&chain[0]) == (true, false);
     let chain: Vec<_> = chain
         .iter()
         .map(|der| CertificateDer::from_slice(der))
         .collect();
-    let now = clock::now().unix_timestamp().unsigned_abs();
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    if is_servers_alone {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        let verifier = verifier.expect("the bundle is not empty");
+        let verdict = verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], now);
+        return verdict.map(drop);
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+    let verifier = verifier.expect("the bundle is not empty");
     verifier
         .verify_client_cert(&chain[0], &chain[1..], now)
         .map(drop)

@@ -1,5 +1,6 @@
 //! What was published over time: instances and clients hold on to what they read, so all of it must go together.
 
+use docker_tls_certgen::set::pair::Pair;
 use docker_tls_certgen::set::rack::Part;
 
 use crate::lambda::certificates::{Der, certificates, connects, public_key_of, public_key_of_key};
@@ -31,10 +32,12 @@ impl Published {
         if parts.contains(&Part::CaCert) {
             add_once(&mut self.bundles, certificates(set.value(Part::CaCert)));
         }
-        if parts.contains(&Part::Cert) && parts.contains(&Part::Key) {
-            let chain = certificates(set.value(Part::Cert));
-            if public_key_of(&chain[0]) == public_key_of_key(set.value(Part::Key)) {
-                add_once(&mut self.chains, chain);
+        for pair in Pair::ALL {
+            if parts.contains(&pair.cert()) && parts.contains(&pair.key()) {
+                let chain = certificates(set.value(pair.cert()));
+                if public_key_of(&chain[0]) == public_key_of_key(set.value(pair.key())) {
+                    add_once(&mut self.chains, chain);
+                }
             }
         }
     }

@@ -9,8 +9,11 @@ use crate::damage::Damage;
 use crate::fixtures::Deployed;
 use crate::lambda::ssm::{Store, Stored};
 
-/// The values in the order in which they are written.
-pub const AS_WRITTEN: [Part; 6] = [
+/// The four values of a set with one pair in the order in which they are written.
+pub const AS_WRITTEN: [Part; 4] = [Part::CaKey, Part::CaCert, Part::Key, Part::Cert];
+
+/// The six of a set with two pairs.
+pub const APART_AS_WRITTEN: [Part; 6] = [
     Part::CaKey,
     Part::CaCert,
     Part::ClientKey,
@@ -122,7 +125,7 @@ impl Set {
     /// The parts that are missing, or were written since.
     pub fn written_since(&self, earlier: &Self) -> Vec<Part> {
         let differs = |part: &Part| self.0.get(part) != earlier.0.get(part);
-        AS_WRITTEN.into_iter().filter(differs).collect()
+        APART_AS_WRITTEN.into_iter().filter(differs).collect()
     }
 }
 
