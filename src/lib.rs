@@ -14,6 +14,7 @@
 //!       store::claim          who may write, and until when
 //!       store::patience       what is asked again while SSM has too many calls
 //!       set::decoded          the parameters, as a person reads them      ┐
+//!         set::pair           the daemons' pair, perhaps the API's own    │
 //!         pki::instance       and as a daemon does                        │
 //!       plan::assessment      current CA, anchor, retired CAs             │
 //!       plan::planner         what the event's word and token mean        │ the pure core:
@@ -55,6 +56,8 @@
 //!   it. A plan that breaks this says whom it cuts off ([`plan::CutOff`]), unless the operator has said that everything
 //!   trusts the current CA ([`plan::spec::RetirementWord`]).
 //! - What a daemon reads as it should stays byte for byte, whoever made it and of whatever kind it is.
+//! - A set has the daemons' pair, and perhaps one of the API's own: each obeys every rule, and leads to the anchor
+//!   ([`set::pair::Pair`]).
 //! - Whatever else the bundle trusts is the operator's: kept, and never taken for the anchor.
 //! - Time passing is never a reason to write, but for the end of the current CA or of the end-entity certificate.
 //! - A read that failed is an error, never a missing parameter ([`store`]).
