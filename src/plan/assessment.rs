@@ -112,13 +112,13 @@ impl Assessment {
         both.is_some_and(|(current, leaf)| current.has_issued(leaf))
     }
 
-    /// Whether the current CA has issued whatever certificate is presented, and there is one.
-    pub(crate) fn leaves_are_of_current_ca(&self) -> bool {
-        let Some(current) = &self.current else {
-            return false;
-        };
-        let mut chains = self.found.chains().peekable();
-        chains.peek().is_some() && chains.all(|chain| current.has_issued(chain.leaf()))
+    /// Whether the current CA has issued the certificate of the chain that tells, and the previous one none that is
+    /// published.
+    pub(crate) fn has_left(&self, previous: &CaCertificate) -> bool {
+        let told = self.current.as_ref().zip(self.found.telling_leaf());
+        let mut chains = self.found.chains();
+        told.is_some_and(|(current, leaf)| current.has_issued(leaf))
+            && !chains.any(|chain| previous.has_issued(chain.leaf()))
     }
 
     /// The previous CA that an earlier event began to retire, and did not finish.
@@ -280,17 +280,15 @@ fn retired(found: &Found, current: Option<&CurrentCa>) -> Vec<CaCertificate> {
     let Ok(state) = &found.state else {
         return Vec::new();
     };
-    let chain = found.telling_chain();
     let closing = state.closing();
     let is_closing = |ca: &CaCertificate| {
         let closing = closing.as_ref();
         closing.is_some_and(|closing| closing.retires(&ca.fingerprint()))
     };
     let is_current = |ca: &CaCertificate| current.is_some_and(|current| current.has_key_of(ca));
-    let is_in_use = |ca: &CaCertificate| match chain.and_then(|chain| chain.distance_to(ca)) {
-        None => false,
-        Some(0) => true,
-        Some(_) => !is_closing(ca),
+    let is_in_use = |ca: &CaCertificate| {
+        let mut distances = found.chains().filter_map(|chain| chain.distance_to(ca));
+        distances.any(|distance| distance == 0 || !is_closing(ca))
     };
     let authorities = found.authorities();
     authorities
@@ -342,22 +340,23 @@ fn possible_anchors(
         authorities.any(|ca| !ca.has_key_of(recorded) && distance(ca).is_some_and(|far| far > 0))
     };
     let recorded = found.recorded_anchor().filter(|ca| !is_elsewhere(ca));
-    let recorded =
-        recorded.filter(|ca| !is_restored && moved_from.is_none_or(|m| !m.has_key_of(ca)));
+    let recorded = recorded.filter(|_| !is_restored);
+    let is_left = |ca: &CaCertificate| moved_from.is_some_and(|left| left.has_key_of(ca));
     let is_alone = current.is_none() && moved_from.is_none() && bundled.len() == 1;
     let rank = |ca: &CaCertificate| match distance(ca) {
         // A cross-certificate shows what was the anchor when the chain was published; the farthest CA is the one that
         // the oldest daemons know.
         Some(distance @ 1..) => Some((0, Reverse(distance))),
         _ if recorded == Some(ca) => Some((1, Reverse(0))),
-        Some(0) => Some((2, Reverse(0))),
+        Some(0) if issued_leaf(ca) => Some((2, Reverse(0))),
+        Some(0) => Some((3, Reverse(0))),
         // Nothing else tells which CA the daemons know.
-        _ if is_alone => Some((3, Reverse(0))),
+        _ if is_alone => Some((4, Reverse(0))),
         _ => None,
     };
     let mut ranked: Vec<_> = found
         .authorities()
-        .filter(|ca| !is_current(ca) && !retired.contains(ca))
+        .filter(|ca| !is_current(ca) && !retired.contains(ca) && !is_left(ca))
         .filter_map(|ca| Some((rank(ca)?, ca.clone())))
         .collect();
     ranked.sort_by_key(|(rank, _)| *rank);

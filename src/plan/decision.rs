@@ -322,7 +322,7 @@ impl Case<'_> {
     }
 
     /// A pair as it is: the same certificates where a daemon does not read them, and without what the CA
-    /// signed that is retired.
+    /// signed that is retired or moved away from.
     fn good_pair(&self, case: &PairCase, causes: &mut Vec<Cause>) -> PairPlan {
         let Some(chain) = self.assessment.found.pair(case.pair).chain() else {
             return PairPlan::Keep;
@@ -331,11 +331,11 @@ impl Case<'_> {
             let part = case.pair.cert();
             causes.push(Cause::NotIntact { part });
         }
-        match self
-            .word
-            .closed()
-            .and_then(|closed| chain.without_crosses_of(closed))
-        {
+        let left = match &self.word {
+            Word::Move => self.left_behind(),
+            word => word.closed(),
+        };
+        match left.and_then(|left| chain.without_crosses_of(left)) {
             Some(chain) => PairPlan::Repair(chain),
             None if chain.is_intact() => PairPlan::Keep,
             None => PairPlan::Repair(chain.clone()),

@@ -134,7 +134,7 @@ fn obeyed(
             begun
         });
     }
-    if assessment.leaves_are_of_current_ca() {
+    if assessment.has_left(previous) {
         return Ok(close(previous, assessment, state));
     }
     match assessment.vouching(previous) {

@@ -8,6 +8,7 @@ use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::damage::text_of;
 use crate::fixtures::{self, Deployed, DeployedParameter};
 use crate::isolation;
 use crate::process::check;
@@ -40,6 +41,8 @@ pub struct History {
     folder: TempDir,
     rack_hex: String,
     tokens: usize,
+    /// What every event from now on asks for.
+    properties: Vec<String>,
     /// Everything that was published, oldest first.
     pub generations: Vec<Generation>,
 }
@@ -145,6 +148,7 @@ impl History {
             folder: isolation::make_folder(),
             rack_hex: rack_hex.to_owned(),
             tokens: 0,
+            properties: Vec::new(),
             generations: Vec::new(),
         }
     }
@@ -178,11 +182,48 @@ impl History {
         self.export(name);
     }
 
+    /// An update that gives the API a pair of its own.
+    #[track_caller]
+    pub fn separate(&mut self, name: &'static str) {
+        self.properties
+            .push("ClientCertificate=Separate".to_owned());
+        self.invoke_harmlessly(&[]);
+        self.export(name);
+    }
+
+    /// An update after which the API presents the daemons' pair again.
+    #[track_caller]
+    pub fn share(&mut self, name: &'static str) {
+        self.properties.clear();
+        self.invoke_harmlessly(&[]);
+        self.export(name);
+    }
+
+    /// What an instance that is made now has: the daemons' pair.
+    #[track_caller]
+    pub fn make_instance(&self, name: &'static str) -> Generation {
+        let instance = Generation {
+            name,
+            folder: self.folder.path().join(format!("instance {name}")),
+        };
+        fs::create_dir(&instance.folder).expect("a new folder");
+        for (part, path) in [
+            (Part::CaCert, instance.ca()),
+            (Part::Cert, instance.cert()),
+            (Part::Key, instance.key()),
+        ] {
+            let stored = fs::read(self.parameter(part)).expect("the parameter exists");
+            let stored: Value = serde_json::from_slice(&stored).expect("it is JSON");
+            let value = stored["value"].as_str().expect("it has a value");
+            fs::write(path, text_of(value)).expect("room in memory");
+        }
+        instance
+    }
+
     /// An update after a parameter was lost.
     #[track_caller]
     pub fn lose(&mut self, part: Part, name: &'static str) {
-        let file = format!("{}-docker-tls-{}.json", self.rack_hex, part.suffix());
-        fs::remove_file(self.store().join(file)).expect("the parameter exists");
+        fs::remove_file(self.parameter(part)).expect("the parameter exists");
         self.invoke_harmlessly(&[]);
         self.export(name);
     }
@@ -260,6 +301,12 @@ impl History {
         stranger
     }
 
+    /// Where the store has a parameter.
+    fn parameter(&self, part: Part) -> PathBuf {
+        let file = format!("{}-docker-tls-{}.json", self.rack_hex, part.suffix());
+        self.store().join(file)
+    }
+
     fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
@@ -282,7 +329,9 @@ impl History {
         let mut command = Command::new(TOOL);
         command.arg(subcommand).arg(Path::new(EVENTS).join(event));
         command.arg("--store").arg(self.store());
-        let properties = properties.iter().flat_map(|property| ["--set", property]);
+        let lasting = self.properties.iter().map(String::as_str);
+        let properties = lasting.chain(properties.iter().copied());
+        let properties = properties.flat_map(|property| ["--set", property]);
         command.args(properties);
         command
     }

@@ -5,3 +5,4 @@ mod incident;
 mod loading;
 mod matrix;
 mod probe;
+mod separate;
