@@ -73,11 +73,12 @@ fn statements(stack: &Stack<'_>, story: &Story, output: &str) -> Vec<Value> {
 }
 
 #[test]
-fn operators_and_nodes_read_what_the_policies_of_the_stack_say_and_no_ca_key() {
+fn operators_and_nodes_read_what_the_policies_of_the_stack_say_and_no_key_that_rules_others() {
     let story = Story::begin("the policies of a fleet");
     let rack = "policies";
     let mut stack = Stack::ours(&story, rack);
-    stack.create("create", &[("Rack", rack)]).created();
+    let apart = [("Rack", rack), ("ClientCertificate", "Separate")];
+    stack.create("create", &apart).created();
     let names = rack::all_names(rack);
     let own = |parts: &[Part]| -> Vec<String> {
         let own = names
@@ -104,7 +105,11 @@ fn operators_and_nodes_read_what_the_policies_of_the_stack_say_and_no_ca_key() {
         "Resource": "*",
     });
     let beside = |statements: &[Value]| [statements, std::slice::from_ref(&core)].concat();
-    let forbidden = [rack::name(Part::CaKey, rack), rack::state(rack)];
+    let forbidden = [
+        rack::name(Part::CaKey, rack),
+        rack::name(Part::ClientKey, rack),
+        rack::state(rack),
+    ];
     node.allow(&beside(&policy));
     let others: Vec<_> = names
         .iter()

@@ -69,7 +69,7 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     stack
         .delete("delete")
         .deleted()
-        .writes("claim ca-cert ca-key cert key state claim version-track");
+        .writes("claim ca-cert ca-key cert key client-cert client-key state claim version-track");
     story.check_removed(rack);
 }
 
@@ -138,6 +138,70 @@ fn an_update_that_fails_is_rolled_back_and_a_rotation_is_not_done_twice() {
         .updated()
         .writes_nothing();
     assert_eq!(stack.outputs()["DockerTLSCert"], second.value(Part::Cert));
+    stack.delete("delete").deleted();
+    story.check_removed(rack);
+}
+
+#[test]
+fn server_and_client_are_told_apart_and_a_way_back_that_fails_is_rolled_back() {
+    let rack = "apart";
+    let story = Story::begin("server and client apart");
+    let mut stack = Stack::ours(&story, rack);
+    stack.create("create", &[("Rack", rack)]).created();
+    let first = story.set(rack);
+    let created = stack.outputs();
+
+    let separate = ("ClientCertificate", "Separate");
+    stack
+        .update("the API gets a pair of its own", &[separate])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&UPDATED[..1])
+        .writes("claim client-key client-cert cert claim");
+    let second = story.set(rack);
+    let apart = stack.outputs();
+    for part in Part::PUBLISHED {
+        assert_eq!(apart[rack::data_key(part)], rack::name(part, rack));
+    }
+    let client = fingerprint(&certificates(second.value(Part::ClientCert))[0]);
+    assert_eq!(apart["ClientCertSha256"], client);
+    stack
+        .update("another Version", &[("Version", "2")])
+        .updated()
+        .writes_nothing();
+
+    stack.set_template(Template::ours().with_failure(Order::After));
+    let shared = ("ClientCertificate", "Shared");
+    stack
+        .update("a later resource fails when it is shared again", &[shared])
+        .ends("UPDATE_ROLLBACK_COMPLETE")
+        .exchanges(&[
+            "Update DockerTLSCertGenerate SUCCESS",
+            "Create Failing FAILED",
+            "Update DockerTLSCertGenerate SUCCESS",
+            "Delete Failing SUCCESS",
+        ])
+        .because(&["a-foreign-parameter"])
+        .writes(
+            "claim cert client-cert client-key claim \
+             claim client-key client-cert cert claim",
+        );
+    let third = story.set(rack);
+    assert_eq!(third.parts(), Part::PUBLISHED);
+
+    stack.set_template(Template::ours());
+    stack
+        .update("shared again", &[shared])
+        .ends("UPDATE_COMPLETE")
+        .exchanges(&UPDATED[..1])
+        .writes("claim cert client-cert client-key claim");
+    let fourth = story.set(rack);
+    assert_eq!(fourth.parts(), Part::SHARED);
+    check_strict(&fourth);
+    let outputs = stack.outputs();
+    assert!(outputs.keys().eq(created.keys()), "{outputs:?}");
+    // One CA, and six chains.
+    let sets = [&first, &second, &third, &fourth];
+    assert_eq!(Published::of(&sets).check_all_connect(), 6);
     stack.delete("delete").deleted();
     story.check_removed(rack);
 }

@@ -35,7 +35,7 @@ fn an_answer_goes_nowhere_but_where_cloudformation_signed() {
             json!({ "signature": "00000000" }),
             "answered 403",
             "claim state ca-key ca-cert key cert claim \
-             claim ca-cert ca-key cert key state claim version-track",
+             claim ca-cert ca-key cert key client-cert client-key state claim version-track",
         ),
         (
             "a foreign account",
