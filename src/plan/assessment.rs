@@ -112,13 +112,13 @@ impl Assessment {
         both.is_some_and(|(current, leaf)| current.has_issued(leaf))
     }
 
-    /// Whether the current CA has issued the certificate of the chain that tells, and the previous one none that is
-    /// published.
-    pub(crate) fn has_left(&self, previous: &CaCertificate) -> bool {
+    /// Whether the current CA has issued whatever is presented: the certificate of the chain that tells, and that of each
+    /// pair that fits together.
+    pub(crate) fn leaves_are_of_current_ca(&self) -> bool {
         let told = self.current.as_ref().zip(self.found.telling_leaf());
-        let mut chains = self.found.chains();
+        let mut pairs = Pair::ALL.into_iter();
         told.is_some_and(|(current, leaf)| current.has_issued(leaf))
-            && !chains.any(|chain| previous.has_issued(chain.leaf()))
+            && pairs.all(|pair| !self.found.pair(pair).matches() || self.is_of_current_ca(pair))
     }
 
     /// The previous CA that an earlier event began to retire, and did not finish.

@@ -80,10 +80,10 @@ impl OpenRotation {
         {
             return Some(RotationStep::Moved);
         }
-        let previous = assessment.previous_ca()?;
-        if assessment.has_left(previous) {
+        if assessment.leaves_are_of_current_ca() {
             return Some(RotationStep::Anchored);
         }
+        let previous = assessment.previous_ca()?;
         let leaves = assessment.found.chains().map(CertificateChain::leaf);
         let leaf_not_after = leaves.map(Certificate::not_after).min()?;
         Some(match assessment.vouching(previous) {

@@ -134,7 +134,7 @@ fn obeyed(
             begun
         });
     }
-    if assessment.has_left(previous) {
+    if assessment.leaves_are_of_current_ca() {
         return Ok(close(previous, assessment, state));
     }
     match assessment.vouching(previous) {

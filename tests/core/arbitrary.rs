@@ -10,6 +10,7 @@ use docker_tls_certgen::plan::planner;
 use docker_tls_certgen::plan::publication::{PublicationError, publication};
 use docker_tls_certgen::plan::spec::{GeneratorProperties, Occasion, OldProperties, Spec};
 use docker_tls_certgen::set::decoded::Found;
+use docker_tls_certgen::set::pair::FoundPair;
 use docker_tls_certgen::set::parameter::StoredSet;
 use docker_tls_certgen::set::rack::{Part, Rack};
 use docker_tls_testing::fixtures::PROPERTIES;
@@ -29,7 +30,8 @@ use crate::store::{
     set_value, value,
 };
 
-/// Sets whose pieces are mixed: of two deployed handlers, of our own, with open rotations, closed again, and short.
+/// Sets whose pieces are mixed: of two deployed handlers, of our own, with open rotations, closed again, short, and with
+/// two pairs.
 static SETS: LazyLock<Vec<StoredSet>> = LazyLock::new(|| {
     let none = json!({});
     let token = json!({ "RotationToken": "a" });
@@ -50,6 +52,7 @@ static SETS: LazyLock<Vec<StoredSet>> = LazyLock::new(|| {
     sets.push(make_own_with(
         &json!({ "CAValidityDays": 400, "ValidityDays": 200 }),
     ));
+    sets.push(make_own_with(&json!({ "ClientCertificate": "Separate" })));
     sets
 });
 
@@ -142,25 +145,44 @@ fn any_state() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+/// The API's own pair: none, one that fits some set, or what fits nothing.
+fn any_client() -> impl Strategy<Value = [Option<String>; 2]> {
+    let apart = SETS
+        .iter()
+        .find(|stored| stored.contains_key(&Part::ClientKey));
+    let apart = apart.expect("one of the sets has two pairs");
+    let own = [Part::ClientCert, Part::ClientKey].map(|part| value(apart, part).to_owned());
+    let any = (any_value(Part::Cert), any_value(Part::Key));
+    prop_oneof![
+        4 => Just([None, None]),
+        2 => Just(own.map(Some)),
+        3 => any.prop_map(|(cert, key)| [cert, key]),
+    ]
+}
+
 fn any_stored() -> impl Strategy<Value = StoredSet> {
     let [ca_cert, ca_key, cert, key] = Part::SHARED.map(any_value);
-    let mixed = (ca_cert, ca_key, cert, key, any_state());
-    let mixed = mixed.prop_map(|(ca_cert, ca_key, cert, key, state)| {
-        let parts = [
-            (Part::CaCert, ca_cert),
-            (Part::CaKey, ca_key),
-            (Part::Cert, cert),
-            (Part::Key, key),
-            (Part::State, state),
-        ];
-        let mut stored = StoredSet::new();
-        for (part, value) in parts {
-            if let Some(value) = value {
-                set_value(&mut stored, part, &value);
+    let mixed = (ca_cert, ca_key, cert, key, any_state(), any_client());
+    let mixed = mixed.prop_map(
+        |(ca_cert, ca_key, cert, key, state, [client, client_key])| {
+            let parts = [
+                (Part::CaCert, ca_cert),
+                (Part::CaKey, ca_key),
+                (Part::Cert, cert),
+                (Part::Key, key),
+                (Part::ClientCert, client),
+                (Part::ClientKey, client_key),
+                (Part::State, state),
+            ];
+            let mut stored = StoredSet::new();
+            for (part, value) in parts {
+                if let Some(value) = value {
+                    set_value(&mut stored, part, &value);
+                }
             }
-        }
-        stored
-    });
+            stored
+        },
+    );
     let part = || select(Part::SHARED.to_vec());
     let one_bad = (select(SETS.clone()), part()).prop_flat_map(|(stored, part)| {
         any_value(part).prop_map(move |value| {
@@ -192,10 +214,12 @@ fn any_properties() -> impl Strategy<Value = Value> {
         ]),
         select(vec![json!("ECDSA_P256"), json!("ECDSA_P384")]),
         select(vec![json!(36_500), json!(400)]),
+        select(vec![Value::Null, Value::Null, json!("Separate")]),
     )
-        .prop_map(|(token, retired, names, algorithm, days)| {
+        .prop_map(|(token, retired, names, algorithm, days, client)| {
             json!({
                 "Rack": "rack-1", "RotationToken": token, "RetiredCA": retired,
+                "ClientCertificate": client,
                 "SubjectAlternativeNames": names, "KeyAlgorithm": algorithm,
                 "CAValidityDays": days, "ValidityDays": days,
             })
@@ -243,15 +267,16 @@ proptest! {
             }
         };
         check_text(&format!("{plan} {plan:?} {spec:?} {assessment:?}"));
-        let writes = match publication(&plan, &spec, &stored, &assessment, now, &mut FreshMint) {
-            Ok(publication) => publication.writes,
+        let published = publication(&plan, &spec, &stored, &assessment, now, &mut FreshMint);
+        let (writes, removed) = match published {
+            Ok(publication) => (publication.writes, publication.removed),
             Err(error) => {
                 prop_assert!(!matches!(error, PublicationError::Unstable { .. }), "{plan}: {error}");
                 check_text(&error.to_string());
                 return Ok(());
             }
         };
-        prop_assert_eq!(plan.is_keep(), writes.is_empty());
+        prop_assert_eq!(plan.is_keep(), writes.is_empty() && removed.is_empty());
         let mut after = stored.clone();
         for write in &writes {
             write.apply(&mut after);
@@ -262,6 +287,10 @@ proptest! {
                     publication(&plan, &spec, &after, &crashed, now, &mut FreshMint);
                 prop_assert!(healed.is_ok(), "{plan} after {:?}: {:?}", write.part, healed.err());
             }
+        }
+        for pair in removed {
+            after.remove(&pair.cert());
+            after.remove(&pair.key());
         }
         if plan.is_keep() {
             prop_assert_eq!(&after, &stored);
@@ -276,8 +305,10 @@ proptest! {
 #[track_caller]
 fn check_coherent(stored: &StoredSet, now: OffsetDateTime) {
     let found = Found::decode(stored);
-    let presented = found.server.cert.as_ref().expect("the chain is good");
-    assert_eq!(presented.leaf().public_key(), public_key(stored, Part::Key));
+    let pairs = [&found.server, &found.client].into_iter();
+    let pairs = pairs.filter(|pair| !pair.is_missing());
+    assert!(pairs.clone().all(FoundPair::matches), "{found:?}");
+    assert!(found.server.matches(), "{found:?}");
     let ca_key = public_key(stored, Part::CaKey);
     let bundle = read_certificates(value(stored, Part::CaCert));
     let chain = read_certificates(value(stored, Part::Cert));

@@ -40,8 +40,9 @@ enum Stored {
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    stored: [Stored; 5],
+    stored: [Stored; 7],
     is_adoption: bool,
+    is_separate: bool,
     token: Option<u8>,
     retires_previous: bool,
     days: u16,
@@ -80,6 +81,8 @@ fuzz_target!(|input: Input| {
         Part::CaKey,
         Part::Cert,
         Part::Key,
+        Part::ClientCert,
+        Part::ClientKey,
         Part::State,
     ];
     let stored: StoredSet = parts
@@ -97,6 +100,9 @@ fuzz_target!(|input: Input| {
     let assessment = Assessment::of(Found::decode(&stored));
     let rack = Rack::new("rack-1").expect("a name that is not empty");
     let mut properties = json!({});
+    if input.is_separate {
+        properties["ClientCertificate"] = Value::from("Separate");
+    }
     if let Some(token) = input.token {
         properties["RotationToken"] = Value::from(token);
     }
@@ -121,7 +127,10 @@ fuzz_target!(|input: Input| {
     let chance = Chance::of("fuzz");
     let mut mint = ChanceMint(&chance);
     match publication(&plan, &spec, &stored, &assessment, now, &mut mint) {
-        Ok(publication) => assert_eq!(plan.is_keep(), publication.writes.is_empty()),
+        Ok(publication) => {
+            let is_quiet = publication.writes.is_empty() && publication.removed.is_empty();
+            assert_eq!(plan.is_keep(), is_quiet);
+        }
         Err(PublicationError::Unstable { next }) => panic!("{next}"),
         Err(_) => {}
     }

@@ -189,6 +189,9 @@ impl Moment {
         });
         self.bundles
             .retain(|bundle| !catalog.is_all_expired(*bundle, now));
+        self.chains.retain(|chain| {
+            !catalog.has_issuer_among(*chain, &ended) || catalog.has_issuer_among(*chain, &known)
+        });
         self.chains
             .retain(|chain| !catalog.is_leaf_expired(*chain, now));
         let mut bundles = self.bundles.iter();

@@ -41,8 +41,9 @@ pub const FIELDS: [&str; 8] = [
 ];
 
 /// The properties of the generator and of the getter.
-pub const PROPERTIES: [&str; 13] = [
+pub const PROPERTIES: [&str; 14] = [
     "CAValidityDays",
+    "ClientCertificate",
     "Description",
     "KeyAlgorithm",
     "KeyParameterType",
