@@ -28,7 +28,7 @@ use docker_tls_certgen::set::rack::Part;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::acceptance::{Registry, Verdict, read_certificates};
+use crate::acceptance::{Id, Registry, Verdict, read_certificates};
 use crate::event::{Done, carry_out, make_update};
 use crate::mint::FreshMint;
 use crate::store::{NOW, certificates, kept, value};
@@ -115,13 +115,16 @@ fn check_refuses(verifier: &StoredSet, presenter: &StoredSet, now: OffsetDateTim
 #[track_caller]
 fn verdict(verifier: &StoredSet, presenter: &StoredSet, now: OffsetDateTime) -> Verdict {
     let mut registry = Registry::default();
-    let mut ids = |text: &str| -> Vec<_> {
-        let certificates = read_certificates(text);
-        certificates.iter().map(|der| registry.id(der)).collect()
-    };
-    let bundle = ids(value(verifier, Part::CaCert));
-    let chain = ids(value(presenter, Part::Cert));
+    let bundle = ids(&mut registry, verifier, Part::CaCert);
+    let chain = ids(&mut registry, presenter, Part::Cert);
     registry.judge_both(&bundle, &chain, now.unix_timestamp())
+}
+
+/// The certificates of a part.
+#[track_caller]
+fn ids(registry: &mut Registry, stored: &StoredSet, part: Part) -> Vec<Id> {
+    let certificates = read_certificates(value(stored, part));
+    certificates.iter().map(|der| registry.id(der)).collect()
 }
 
 /// Checks that all of these sets' readers connect to each other, both ways.

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use time::Duration;
 
 use super::made_elsewhere::make_case;
-use super::{check_calm, current_ca, effect, fingerprint};
-use crate::acceptance::{Registry, Verdict, read_certificates};
+use super::{check_calm, current_ca, effect, fingerprint, ids};
+use crate::acceptance::{Registry, Verdict};
 use crate::damage::Damage;
 use crate::event::{carry_out, make_adoption, make_change, make_update, plan, written};
 use crate::fixtures::merged;
@@ -69,12 +69,8 @@ const AS_ONE: [Option<Usages>; 2] = [Some(Usages::BOTH), None];
 #[track_caller]
 fn takes(verifier: &StoredSet, presenter: &StoredSet, part: Part) -> bool {
     let mut registry = Registry::default();
-    let mut ids = |text: &str| -> Vec<_> {
-        let certificates = read_certificates(text);
-        certificates.iter().map(|der| registry.id(der)).collect()
-    };
-    let bundle = ids(value(verifier, Part::CaCert));
-    let chain = ids(value(presenter, part));
+    let bundle = ids(&mut registry, verifier, Part::CaCert);
+    let chain = ids(&mut registry, presenter, part);
     let verdict = registry.judge_client(&bundle, &chain, NOW.unix_timestamp());
     verdict == Verdict::Accepted
 }
@@ -85,15 +81,11 @@ fn check_all_connect(sets: &[&StoredSet]) {
     let mut registry = Registry::default();
     let mut judged = 0;
     for verifier in sets {
-        let bundle = read_certificates(value(verifier, Part::CaCert));
-        let bundle: Vec<_> = bundle.iter().map(|der| registry.id(der)).collect();
+        let bundle = ids(&mut registry, verifier, Part::CaCert);
         for presenter in sets {
-            for part in Pair::ALL.map(Pair::cert) {
-                let Some(chain) = presenter.get(&part) else {
-                    continue;
-                };
-                let chain = read_certificates(chain.value.expose());
-                let chain: Vec<_> = chain.iter().map(|der| registry.id(der)).collect();
+            let presented = Pair::ALL.map(Pair::cert).into_iter();
+            for part in presented.filter(|part| presenter.contains_key(part)) {
+                let chain = ids(&mut registry, presenter, part);
                 let verdict = registry.judge(&bundle, &chain, NOW.unix_timestamp());
                 assert_eq!(verdict, Verdict::Accepted, "the {part}");
                 judged += 1;
