@@ -401,7 +401,8 @@ fn an_operator_may_send_this_document_to_this_racks_nodes_and_read_certificates_
 }
 
 #[test]
-fn a_node_may_read_its_own_set_and_no_ca_key_whatever_else_its_role_allows() {
+fn a_node_may_read_its_own_set_and_no_key_of_others_whatever_else_its_role_allows() {
+    const DENIED: [&str; 3] = ["ca-key", "state", "client-key"];
     // What it allows that has to do with parameters.
     let core = json!({
         "Sid": "AmazonSSMManagedInstanceCore",
@@ -415,10 +416,9 @@ fn a_node_may_read_its_own_set_and_no_ca_key_whatever_else_its_role_allows() {
         "ssm:GetParameters",
         "ssm:GetParameterHistory",
     ];
-    let keys = ["ca-key", "state"].map(of_the_rack).into_iter();
-    let keys = keys.chain(
-        ["ca-key", "state"].map(|part| parameter(&format!("7261636b2d32-docker-tls-{part}"))),
-    );
+    let keys = DENIED.map(of_the_rack).into_iter();
+    let of_another = |part| parameter(&format!("7261636b2d32-docker-tls-{part}"));
+    let keys = keys.chain(DENIED.map(of_another));
     let keys: Vec<_> = keys
         .flat_map(|key| reads.map(|action| Call::new(action, key.clone())))
         .collect();
@@ -455,7 +455,7 @@ fn a_node_may_read_its_own_set_and_no_ca_key_whatever_else_its_role_allows() {
         "Sid": "more",
         "Effect": "Allow",
         "Action": reads,
-        "Resource": [parameter("*-docker-tls-ca-key"), parameter("*-docker-tls-state")],
+        "Resource": DENIED.map(|part| parameter(&format!("*-docker-tls-{part}"))),
     });
     let refused = [&refused[..], &keys].concat();
     check_policy("FleetNodePolicy", &[more], &calls_of_a_node(), &refused);

@@ -32,8 +32,8 @@ pub enum GetterError {
     },
     /// There is no such parameter, for nobody asks for it.
     #[error(
-        "the parameter {parameter} does not exist; expected this rack's generator to have run with \
-         ClientCertificate: Separate"
+        "the parameter {parameter} does not exist; expected this rack's generator to have run first, with \
+         ClientCertificate: Separate; add DependsOn, or Fingerprint: !GetAtt"
     )]
     NotSeparate {
         /// Its name.

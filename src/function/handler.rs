@@ -173,7 +173,7 @@ impl<S: ParameterStore, M: Machine> Handling<'_, S, M> {
         if !response::generator_fits(event, &properties) {
             return Err(Failure::Reason(format!(
                 "property Rack has {} bytes; expected a name short enough for a response of {} bytes, which \
-                 contains its hex form several times",
+                 contains its hex form five times, and twice more with ClientCertificate: Separate",
                 rack.name().len(),
                 response::MAX_BODY_BYTES
             )));

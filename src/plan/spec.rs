@@ -185,14 +185,6 @@ impl ClientCertificate {
         }
     }
 
-    /// The pair that the API presents.
-    pub const fn clients_pair(self) -> Pair {
-        match self {
-            Self::Shared => Pair::Server,
-            Self::Separate => Pair::Client,
-        }
-    }
-
     /// The choice that a stored set was made by.
     pub fn of(found: &Found) -> Self {
         if found.client.is_missing() {

@@ -225,7 +225,14 @@ fn check_everyone_and_a_partner_connect(
 #[track_caller]
 fn check_from(name: &str, start: &Start, reach: &Reach) {
     let steps = std::env::var(STEPS_VARIABLE).ok();
-    let asked = steps.map(|steps| every_step(steps.parse().expect("a number of steps")));
+    let asked = steps.map(|steps| {
+        let every = every_step(steps.parse().expect("a number of steps"));
+        if reach.events.contains(&Event::Switch) {
+            switching(every)
+        } else {
+            every
+        }
+    });
     let reach = asked.as_ref().unwrap_or(reach);
     let findings = search(start, reach);
     let mut text = format!(

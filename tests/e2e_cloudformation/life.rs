@@ -52,7 +52,10 @@ fn a_rack_is_created_kept_rotated_closed_and_deleted() {
     let rotated = stack.outputs();
     // What the getter is called for.
     let fingerprints = step.changes("DockerTLSCert", "Fingerprint");
-    assert_eq!(fingerprints, [&ca, &rotated["CACertSha256"]]);
+    assert_eq!(
+        fingerprints,
+        [&created["CertSha256"], &rotated["CertSha256"]]
+    );
     assert_eq!(rotated["PreviousCACertSha256"], ca);
     assert_eq!(rotated["DockerTLSCert"], second.value(Part::Cert));
 
@@ -154,14 +157,14 @@ fn server_and_client_are_told_apart_and_a_way_back_that_fails_is_rolled_back() {
     let separate = ("ClientCertificate", "Separate");
     stack
         .update("the API gets a pair of its own", &[separate])
-        .ends("UPDATE_COMPLETE")
-        .exchanges(&UPDATED[..1])
+        .updated()
         .writes("claim client-key client-cert cert claim");
     let second = story.set(rack);
     let apart = stack.outputs();
     for part in Part::PUBLISHED {
         assert_eq!(apart[rack::data_key(part)], rack::name(part, rack));
     }
+    assert_eq!(apart["DockerTLSCert"], second.value(Part::Cert));
     let client = fingerprint(&certificates(second.value(Part::ClientCert))[0]);
     assert_eq!(apart["ClientCertSha256"], client);
     stack
@@ -176,8 +179,10 @@ fn server_and_client_are_told_apart_and_a_way_back_that_fails_is_rolled_back() {
         .ends("UPDATE_ROLLBACK_COMPLETE")
         .exchanges(&[
             "Update DockerTLSCertGenerate SUCCESS",
+            "Update DockerTLSCert SUCCESS",
             "Create Failing FAILED",
             "Update DockerTLSCertGenerate SUCCESS",
+            "Update DockerTLSCert SUCCESS",
             "Delete Failing SUCCESS",
         ])
         .because(&["a-foreign-parameter"])
@@ -191,13 +196,13 @@ fn server_and_client_are_told_apart_and_a_way_back_that_fails_is_rolled_back() {
     stack.set_template(Template::ours());
     stack
         .update("shared again", &[shared])
-        .ends("UPDATE_COMPLETE")
-        .exchanges(&UPDATED[..1])
+        .updated()
         .writes("claim cert client-cert client-key claim");
     let fourth = story.set(rack);
     assert_eq!(fourth.parts(), Part::SHARED);
     check_strict(&fourth);
     let outputs = stack.outputs();
+    assert_eq!(outputs["DockerTLSCert"], fourth.value(Part::Cert));
     assert!(outputs.keys().eq(created.keys()), "{outputs:?}");
     // One CA, and six chains.
     let sets = [&first, &second, &third, &fourth];

@@ -11,15 +11,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use docker_tls_certgen::pki::undecodable::Undecodable;
-use docker_tls_certgen::plan::spec::ClientCertificate;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::flaw::Flaw;
 use docker_tls_certgen::set::pair::{FoundPair, Pair};
-use docker_tls_certgen::set::rack::Part;
+use docker_tls_certgen::set::parameter::StoredSet;
+use docker_tls_certgen::set::rack::{Part, Rack};
+use docker_tls_certgen::store::StoreError;
 use zeroize::Zeroizing;
 
 use crate::error::ToolError;
-use crate::store::RackArguments;
+use crate::store::{RackArguments, Store};
 
 /// Permissions of the folder: its owner's alone.
 const FOLDER_MODE: u32 = 0o700;
@@ -57,10 +58,8 @@ pub struct Arguments {
 /// Runs the subcommand.
 pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
     let (store, rack) = arguments.rack.open().await?;
-    let stored = store.stored(&rack, Part::PUBLISHED).await?;
-    let found = Found::decode(&stored);
-    let pair = ClientCertificate::of(&found).clients_pair();
-    check(&found, pair)?;
+    let (pair, stored) = read(&store, &rack).await?;
+    check(&Found::decode(&stored), pair)?;
 
     let folder = &arguments.dir;
     let paths = files(pair).map(|(part, name)| (part, folder.join(name)));
@@ -93,6 +92,20 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode, ToolError> {
         println!("{}", paths.join("\n"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The pair that a client presents, with the trust bundle: its own, where it has a certificate and may be read, else the
+/// daemons'.
+async fn read(store: &Store, rack: &Rack) -> Result<(Pair, StoredSet), StoreError> {
+    let parts = |pair| files(pair).map(|(part, _)| part);
+    match store.stored(rack, parts(Pair::Client)).await {
+        Ok(stored) if stored.contains_key(&Part::ClientCert) => return Ok((Pair::Client, stored)),
+        // Whose role names the daemons' parameters alone.
+        Ok(_) | Err(StoreError::Refused { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let stored = store.stored(rack, parts(Pair::Server)).await?;
+    Ok((Pair::Server, stored))
 }
 
 /// What is exported must work.

@@ -207,3 +207,19 @@ fn a_set_that_no_daemon_reads_as_a_person_does_is_no_target() {
     let leaf = certificate(&stored, Part::Cert, 0).fingerprint();
     assert_eq!(read(&stored), Err(Untold::OfNoTrustedCa { leaf }));
 }
+
+#[test]
+fn nodes_are_compared_with_the_daemons_pair_where_the_api_has_its_own() {
+    let mut stored = make_own(KeyAlgorithm::EcdsaP256);
+    let separate = json!({ "ClientCertificate": "Separate" });
+    change(&json!({}), &separate, &mut stored);
+    let leaf = |part| certificate(&stored, part, 0).fingerprint();
+    assert_eq!(target(&stored).leaf, leaf(Part::Cert));
+    assert_ne!(target(&stored).leaf, leaf(Part::ClientCert));
+    check_word_is_the_planners(&stored);
+    let mut rotated = stored.clone();
+    let mut token = separate.clone();
+    token["RotationToken"] = json!("a");
+    change(&separate, &token, &mut rotated);
+    check_word_is_the_planners(&rotated);
+}

@@ -309,8 +309,9 @@ impl Search<'_> {
             Outcome::Refused(refusal) => {
                 let is_forward = event != Event::NoOp && template.is_forward();
                 // Where the CA key was lost since, the way back would cut off what the way forward did not.
-                let may_refuse =
-                    is_forward || matches!(refusal, Refusal::ClientCertificateCutsOff { .. });
+                let switches = template.wish.separate != template.former.separate;
+                let may_refuse = is_forward
+                    || switches && matches!(refusal, Refusal::ClientCertificateCutsOff { .. });
                 if !may_refuse || matches!(refusal, Refusal::LaterState | Refusal::LateDuplicate) {
                     self.report(from, whole, &format!("stumbles: {refusal}"));
                 }
