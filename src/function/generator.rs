@@ -56,9 +56,7 @@ pub enum GeneratorError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store failed behind the first write.
-    #[error(
-        "{error}; {done} of {all} parameters had been written, and the next update completes them"
-    )]
+    #[error("{error}; {done} of {all} writes had been made, and the next update completes them")]
     Interrupted {
         /// What failed.
         error: StoreError,

@@ -13,7 +13,7 @@ use crate::pki::bundle;
 use crate::pki::certificate::{CaCertificate, Certificate, Fingerprint};
 use crate::pki::chain::CertificateChain;
 use crate::pki::private_key::PrivateKey;
-use crate::pki::usages::Usages;
+use crate::pki::usages::{Usage, Usages};
 use crate::plan::cause::Cause;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
@@ -204,7 +204,7 @@ impl Assessment {
         }
         match key {
             Err(flaw) => causes.push(Cause::flawed(pair.key(), *flaw)),
-            Ok(key) if pair == Pair::Client && self.is_daemons_key(key) => {
+            Ok(key) if pair == Pair::Client && self.is_of_the_other(pair, key) => {
                 causes.push(Cause::SharedKey);
             }
             Ok(_) => {}
@@ -212,21 +212,28 @@ impl Assessment {
         causes
     }
 
-    /// Whether a key is that of the daemons' pair.
-    pub(crate) fn is_daemons_key(&self, key: &PrivateKey) -> bool {
-        let daemons = self.found.server.key.as_ref();
-        daemons.is_ok_and(|daemons| daemons.public_key() == key.public_key())
+    /// Whether a key is the other pair's: daemons run with what their certificate is for, whatever is stored as its key,
+    /// and whoever has the API's certificate needs but its key.
+    pub(crate) fn is_of_the_other(&self, pair: Pair, key: &PrivateKey) -> bool {
+        let is_of = |leaf: &&Certificate| leaf.public_key() == key.public_key();
+        let daemons = self.found.server.leaf().filter(is_of);
+        match pair {
+            Pair::Server => {
+                let is_the_apis = self.found.client.leaf().as_ref().is_some_and(is_of);
+                let serves = |leaf: &Certificate| leaf.usages().include(Usage::Server);
+                is_the_apis && !daemons.is_some_and(serves)
+            }
+            Pair::Client => {
+                let stored = self.found.server.key.as_ref();
+                let is_stored = stored.is_ok_and(|stored| stored.public_key() == key.public_key());
+                is_stored || daemons.is_some()
+            }
+        }
     }
 
     /// Whether a pair, or the cross-certificate behind it, was issued by a CA of which nothing else is left: whoever
     /// trusts that CA alone is refused by whatever is published next.
-    pub(crate) fn a_pair_is_orphaned(&self, now: OffsetDateTime) -> bool {
-        Pair::ALL
-            .into_iter()
-            .any(|pair| self.is_orphaned(pair, now))
-    }
-
-    fn is_orphaned(&self, pair: Pair, now: OffsetDateTime) -> bool {
+    pub(crate) fn is_orphaned(&self, pair: Pair, now: OffsetDateTime) -> bool {
         let pair = self.found.pair(pair);
         let Some(chain) = pair.chain().filter(|_| pair.matches()) else {
             return false;
@@ -257,8 +264,9 @@ impl Assessment {
 /// Of several certificates of that key, one of the name under which it issued the leaf is what daemons and clients hold.
 fn current_ca(found: &Found) -> Option<CurrentCa> {
     let key = found.ca_key.as_ref().ok()?;
-    let mut leaves = found.chains().map(CertificateChain::leaf);
-    let leaf = leaves.find(|leaf| leaf.is_signed_by(key.public_key()));
+    let leaves = found.chains().map(CertificateChain::leaf);
+    let signed = leaves.filter(|leaf| leaf.is_signed_by(key.public_key()));
+    let leaf = signed.max_by_key(|leaf| leaf.not_after());
     let of_key = |names_issuer: bool| {
         let is_named = move |authority: &&CaCertificate| {
             !names_issuer || leaf.is_some_and(|leaf| leaf.issuer() == authority.subject())

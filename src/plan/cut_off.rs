@@ -2,16 +2,17 @@
 
 use crate::pki::certificate::CaCertificate;
 use crate::plan::assessment::Anchor;
-use crate::plan::case::Case;
+use crate::plan::case::{Case, PairCase};
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
-use crate::plan::{AnchorPlan, CaPlan, CutOff, PairPlan, Plan};
+use crate::plan::{AnchorPlan, CaPlan, CrossPlan, CutOff, PairPlan, Plan};
 use crate::set::pair::Pair;
 
 impl Case<'_> {
     /// Rule 9 of docs/rotation.md: whom a plan cuts off, but for what its bundle has no room for.
     pub(crate) fn cut_off(&self, plan: &Plan) -> CutOff {
-        if plan.publishes() && self.assessment.a_pair_is_orphaned(self.now) {
+        let is_orphaned = |case: &PairCase| self.assessment.is_orphaned(case.pair, self.now);
+        if plan.publishes() && self.pairs.iter().any(is_orphaned) {
             return CutOff::Everyone;
         }
         let Some(anchor) = &self.anchor else {
@@ -22,7 +23,7 @@ impl Case<'_> {
             };
         };
         let leaves_anchor =
-            matches!(plan.anchor, AnchorPlan::Current) || plan.leaves_anchor_behind();
+            matches!(plan.anchor, AnchorPlan::Current) || self.leaves_anchor_behind(plan);
         match (anchor, &plan.anchor) {
             (Anchor::Previous(found), AnchorPlan::Previous(anchor))
                 if found == anchor && !leaves_anchor =>
@@ -48,6 +49,30 @@ impl Case<'_> {
             }
             (Anchor::Current, _) => CutOff::Nobody,
         }
+    }
+
+    /// Whether the current CA issues a certificate that does not lead to the anchor. One that did not before refuses nobody
+    /// who was not refused.
+    fn leaves_anchor_behind(&self, plan: &Plan) -> bool {
+        let leads = |cross: &CrossPlan| match (cross, &plan.anchor) {
+            (CrossPlan::Stored(cross), AnchorPlan::Previous(anchor)) => anchor.has_issued(cross),
+            _ => true,
+        };
+        let is_unled = |pair_plan: &PairPlan| match pair_plan {
+            PairPlan::Issue { cross, .. } => !cross.as_ref().is_some_and(leads),
+            _ => false,
+        };
+        let led_nowhere = |pair: Pair| {
+            let is_kept = matches!(plan.ca, CaPlan::Keep(_));
+            let fits = self.assessment.found.pair(pair).matches();
+            is_kept
+                && fits
+                && self.assessment.is_of_current_ca(pair)
+                && !self.assessment.leads_to(self.anchor.as_ref(), pair)
+        };
+        let mut pairs = plan.pairs.iter();
+        !matches!(plan.anchor, AnchorPlan::Current)
+            && pairs.any(|(pair, pair_plan)| is_unled(pair_plan) && !led_nowhere(*pair))
     }
 
     /// Why a CA neither issues the certificate itself nor vouches for the CA that does. One that could vouch had none to

@@ -36,19 +36,25 @@ impl Case<'_> {
                 self.ca_flaws()
             };
         };
-        let end = match current.certificate() {
-            Some(certificate) => Cause::of_end(Part::CaCert, certificate, self.spec, self.now),
-            // Of a lost one nothing tells that it lasts longer than the pair.
-            None => self
-                .assessment
-                .found
-                .telling_leaf()
-                .and_then(|leaf| Cause::of_end(Part::Cert, leaf, self.spec, self.now)),
+        let end = if let Some(certificate) = current.certificate() {
+            Cause::of_end(Part::CaCert, certificate, self.spec, self.now)
+        } else {
+            self.end_of_what_it_issued(current)
         };
         if end.is_some() && current.certificate().is_none() {
             return self.ca_flaws().into_iter().chain(end).collect();
         }
         end.into_iter().chain(self.cannot_issue(current)).collect()
+    }
+
+    /// Why a CA whose certificate is lost ends soon: nothing tells that it lasts longer than what it has issued.
+    fn end_of_what_it_issued(&self, current: &CurrentCa) -> Option<Cause> {
+        let issued = Pair::ALL.into_iter().rev().filter_map(|pair| {
+            let leaf = self.assessment.found.pair(pair).leaf()?;
+            current.has_issued(leaf).then_some((pair.cert(), leaf))
+        });
+        let (part, leaf) = issued.max_by_key(|(_, leaf)| leaf.not_after())?;
+        Cause::of_end(part, leaf, self.spec, self.now)
     }
 
     /// Why the current CA cannot issue what has to be issued; nothing if it can, or nothing has to.
@@ -59,8 +65,8 @@ impl Case<'_> {
             Err(_) => self.can_wait(case),
         };
         let needs_it = |case: &&PairCase| {
-            let mut previous = self.previous_ca().into_iter();
-            !self.is_good(case) && !previous.any(|anchor| goes_on_without(case, anchor))
+            let previous = self.previous_ca();
+            !self.is_good(case) && !previous.is_some_and(|anchor| goes_on_without(case, anchor))
         };
         let needy: Vec<&PairCase> = self.pairs.iter().filter(needs_it).collect();
         if needy.is_empty() {
@@ -110,8 +116,9 @@ impl Case<'_> {
             Word::TakeBack(_) => Action::TakeBack,
             Word::Move => Action::Move,
             Word::None if is_any(PairPlan::is_new) => Action::Reissue,
-            Word::None if is_any(|plan| !matches!(plan, PairPlan::Keep)) => Action::Repair,
+            Word::None if is_any(PairPlan::is_rewritten) => Action::Repair,
             Word::None if writes_bundle || !repaired_keys.is_empty() => Action::Repair,
+            Word::None if is_any(|plan| matches!(plan, PairPlan::Remove)) => Action::Remove,
             Word::None if gives_up_anchor => Action::Record,
             Word::None => Action::Keep,
         };
@@ -407,13 +414,12 @@ impl Case<'_> {
     }
 
     /// A loadable key is kept, so that one write changes the pair; not one of a kind that cannot be certified here, not
-    /// one that also signs certificates, not the daemons' for the API, and not when a token asks for everything new.
+    /// one that also signs certificates, not one of the other pair's, and not when a token asks for everything new.
     fn leaf_key(&self, pair: Pair) -> LeafKey {
         let found = &self.assessment.found;
         let key = found.pair(pair).key.as_ref().ok();
-        let is_usable = |key: &&PrivateKey| {
-            key.can_sign() && !(pair == Pair::Client && self.assessment.is_daemons_key(key))
-        };
+        let is_usable =
+            |key: &&PrivateKey| key.can_sign() && !self.assessment.is_of_the_other(pair, key);
         let Some(key) = key.filter(is_usable) else {
             return LeafKey::New;
         };
@@ -512,10 +518,16 @@ impl Case<'_> {
             authority: authority.fingerprint(),
         }));
         // A listed CA that only the old chain leads to is no longer in use.
-        let mut telling = pairs.iter().filter(|(pair, _)| *pair == Pair::Server);
-        let chain_stays = telling.all(|(_, plan)| plan.stays());
+        let (staying, leaving): (Vec<_>, Vec<_>) = pairs.iter().partition(|(_, plan)| plan.stays());
+        let is_led_to = |authority: &CaCertificate| {
+            let chains = staying
+                .iter()
+                .filter_map(|(pair, _)| found.pair(*pair).chain());
+            chains.into_iter().any(|chain| chain.leads_to(authority))
+        };
         let loses_its_use = |authority: &CaCertificate| {
-            !chain_stays
+            !leaving.is_empty()
+                && !is_led_to(authority)
                 && self.state.has_retired(&authority.fingerprint())
                 && authority != current
                 && anchor != Some(authority)

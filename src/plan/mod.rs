@@ -48,6 +48,8 @@ pub enum Action {
     Keep,
     /// Only the state is written.
     Record,
+    /// The API's own pair, which nobody asks for any more, is deleted.
+    Remove,
     /// What is published is written again with the same CA, end-entity certificate and keys.
     Repair,
     /// A new end-entity certificate from the current CA.
@@ -76,6 +78,7 @@ impl Action {
         match self {
             Self::Keep => "unchanged",
             Self::Record => "recorded in the state; certificates and keys unchanged",
+            Self::Remove => "took the API's own pair away; same CA, same certificate, same keys",
             Self::Repair => "rewrote what is published; same CA, same certificate, same keys",
             Self::Reissue => "reissued the certificate from the same CA",
             Self::Move => "issued the certificate from the new CA, which everything trusts",
@@ -179,13 +182,6 @@ impl Plan {
     pub(crate) fn issues_leaf(&self) -> bool {
         let mut pairs = self.pairs.iter();
         pairs.any(|(pair, plan)| *pair == Pair::Server && matches!(plan, PairPlan::Issue { .. }))
-    }
-
-    /// Whether the current CA issues a certificate that does not lead to the anchor.
-    pub(crate) fn leaves_anchor_behind(&self) -> bool {
-        let is_unled = |plan: &PairPlan| matches!(plan, PairPlan::Issue { cross: None, .. });
-        !matches!(self.anchor, AnchorPlan::Current)
-            && self.pairs.iter().any(|(_, plan)| is_unled(plan))
     }
 
     /// Whether what daemons and clients get changes, or whom it cuts off.
@@ -303,7 +299,12 @@ impl PairPlan {
         matches!(self, Self::Issue { .. } | Self::IssueByAnchor { .. })
     }
 
-    /// Whether the end-entity certificate stays, and so what it leads to.
+    /// Whether the same end-entity certificate is written again.
+    pub(crate) const fn is_rewritten(&self) -> bool {
+        matches!(self, Self::Repair(_) | Self::Rewrite { .. })
+    }
+
+    /// Whether the chain stays, and so what it leads to.
     pub(crate) const fn stays(&self) -> bool {
         matches!(self, Self::Keep | Self::Repair(_))
     }

@@ -41,6 +41,7 @@ pub fn plan(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> Result
         Word::Close { retired } => assessment.anchor(Some(retired), now),
         Word::None => assessment.anchor(None, now),
     };
+    refuse_to_take_away_what_others_use(spec, &assessment.found)?;
     let case = Case {
         spec,
         assessment,
@@ -117,6 +118,15 @@ fn obeys_tokens(spec: &Spec, assessment: &Assessment, now: OffsetDateTime) -> bo
     };
     let is_told = assessment.found.state.is_ok() || !is_refused();
     spec.occasion == Occasion::Update && is_new && is_told
+}
+
+/// Refuses to take the API's own pair away from a set that the resource is only now brought to.
+fn refuse_to_take_away_what_others_use(spec: &Spec, found: &Found) -> Result<(), Refusal> {
+    let is_asked_for = spec.properties.client_certificate == ClientCertificate::Separate;
+    if spec.occasion == Occasion::Adoption && !is_asked_for && !found.client.is_missing() {
+        return Err(Refusal::ClientPairOfOthers);
+    }
+    Ok(())
 }
 
 impl Case<'_> {

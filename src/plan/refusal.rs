@@ -95,6 +95,12 @@ pub enum Refusal {
         /// Why it can vouch for nothing new.
         obstacle: Obstacle,
     },
+    /// The set has a pair of the API's own, and a resource that is brought to it does not ask for one.
+    #[error(
+        "this rack's API has a pair of its own, which whoever uses it would lose; expected property \
+         ClientCertificate to be Separate, and Shared only in a later update of this resource"
+    )]
+    ClientPairOfOthers,
     /// The state was written by a later version, and it would have to be overwritten.
     #[error(
         "the state was written by a later version of this function, and this update would overwrite it; deploy \

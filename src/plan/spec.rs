@@ -185,9 +185,10 @@ impl ClientCertificate {
         }
     }
 
-    /// The choice that a stored set was made by.
+    /// The choice that a stored set was made by. The daemons' certificate tells where the API's pair is lost.
     pub fn of(found: &Found) -> Self {
-        if found.client.is_missing() {
+        let is_servers_alone = |leaf: &Certificate| leaf.usages() == Usages::SERVER;
+        if found.client.is_missing() && !found.server.leaf().is_some_and(is_servers_alone) {
             Self::Shared
         } else {
             Self::Separate

@@ -30,7 +30,7 @@ pub trait ParameterStore {
     /// Writes one parameter and returns its new version.
     async fn put(&self, rack: &Rack, put: &Put<'_>) -> Result<i64, StoreError>;
 
-    /// Deletes some of a rack's parameters, whether they exist or not. It is sent once.
+    /// Deletes some of a rack's parameters, whether they exist or not. What takes the claim away is sent once.
     async fn delete(&self, rack: &Rack, deletion: Deletion) -> Result<(), StoreError>;
 }
 

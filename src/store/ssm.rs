@@ -170,12 +170,17 @@ impl ParameterStore for Ssm {
 
     async fn delete(&self, rack: &Rack, deletion: Deletion) -> Result<(), StoreError> {
         let names = deletion.names(rack);
+        let limits = match deletion {
+            // The claim goes with it: it must not take effect again when others rely on that.
+            Deletion::Everything => once(),
+            Deletion::Pair(_) => within_put_limit(),
+        };
         let answer = self
             .client
             .delete_parameters()
             .set_names(Some(names.clone()))
             .customize()
-            .config_override(once())
+            .config_override(limits)
             .send()
             .await;
         match answer {

@@ -98,6 +98,12 @@ pub enum ToolError {
     /// Certificate and key are of different pairs.
     #[error("the certificate and the key of this rack do not match")]
     Mismatch,
+    /// Daemons do not take the certificate from a client.
+    #[error(
+        "the certificate is a server's alone, and the client's own, client-cert and client-key, is not there or could \
+         not be read"
+    )]
+    NotAClients,
     /// A file is there already.
     #[error("{} already exists", path.display())]
     Exists {
@@ -159,7 +165,7 @@ impl ToolError {
                 "make a rack with `docker-tls invoke events/create.json`, or name another folder with --store",
             ),
             Self::SeveralRacks { .. } => Some("choose one with --rack"),
-            Self::Flawed { .. } | Self::Mismatch => Some(
+            Self::Flawed { .. } | Self::Mismatch | Self::NotAClients => Some(
                 "`docker-tls inspect` shows the whole set, and what the next update will repair",
             ),
             Self::RunCommand(error) => error.hint(),

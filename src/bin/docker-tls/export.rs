@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use docker_tls_certgen::pki::undecodable::Undecodable;
+use docker_tls_certgen::pki::usages::Usage;
 use docker_tls_certgen::set::decoded::Found;
 use docker_tls_certgen::set::flaw::Flaw;
 use docker_tls_certgen::set::pair::{FoundPair, Pair};
@@ -115,10 +116,13 @@ fn check(found: &Found, pair: Pair) -> Result<(), ToolError> {
     let FoundPair { cert, key } = found.pair(pair);
     cert.as_ref().map_err(flawed(pair.cert()))?;
     key.as_ref().map_err(flawed(pair.key()))?;
-    if found.pair(pair).matches() {
-        Ok(())
-    } else {
+    let leaf = found.pair(pair).leaf();
+    if !found.pair(pair).matches() {
         Err(ToolError::Mismatch)
+    } else if leaf.is_some_and(|leaf| !leaf.usages().include(Usage::Client)) {
+        Err(ToolError::NotAClients)
+    } else {
+        Ok(())
     }
 }
 

@@ -352,7 +352,7 @@ fn what_is_left_of_a_pair_that_nobody_asks_for_goes() {
         let mut stored = make_own(KeyAlgorithm::EcdsaP256);
         let apart = make_separate();
         set_value(&mut stored, left, value(&apart, left));
-        let found = check_calm(&make_update(&json!({})), &mut stored, NOW, Action::Repair);
+        let found = check_calm(&make_update(&json!({})), &mut stored, NOW, Action::Remove);
         assert_eq!(found.causes, [Cause::NotAskedFor]);
         assert!(!stored.contains_key(&left));
     }
@@ -439,4 +439,109 @@ fn a_lost_pair_of_the_api_cuts_it_off_from_what_knows_an_old_ca_alone_and_says_s
     check_calm(&spec, &mut stored, NOW, Action::Move);
     assert_eq!(usages(&stored), APART);
     check_all_connect(&[&stored]);
+}
+
+#[test]
+fn a_key_that_one_pair_has_is_never_the_others() {
+    let apart = make_separate();
+    let with = |changes: &[(Part, Option<Part>)]| {
+        let mut stored = apart.clone();
+        for (part, from) in changes {
+            match from {
+                Some(from) => set_value(&mut stored, *part, value(&apart, *from)),
+                None => drop(stored.remove(part)),
+            }
+        }
+        stored
+    };
+    for (name, before) in [
+        (
+            "the API's key for the daemons",
+            with(&[(Part::Key, Some(Part::ClientKey))]),
+        ),
+        (
+            "the API's pair for the daemons",
+            with(&[
+                (Part::Key, Some(Part::ClientKey)),
+                (Part::Cert, Some(Part::ClientCert)),
+            ]),
+        ),
+        (
+            "the daemons' key for the API, and lost",
+            with(&[(Part::ClientKey, Some(Part::Key)), (Part::Key, None)]),
+        ),
+        (
+            "the daemons' pair for the API",
+            with(&[
+                (Part::ClientKey, Some(Part::Key)),
+                (Part::ClientCert, Some(Part::Cert)),
+            ]),
+        ),
+    ] {
+        let mut stored = before.clone();
+        let found = effect(&make_update(&separate()), &mut stored, NOW);
+        assert_eq!(found.cut_off, CutOff::Nobody, "{name}");
+        assert_eq!(usages(&stored), APART, "{name}");
+        let [server, client] = [Part::Key, Part::ClientKey].map(|part| public_key(&stored, part));
+        assert_ne!(server, client, "{name}");
+        // Whoever is root on an instance has the key, and the certificates are public.
+        assert_ne!(server, public_key(&apart, Part::ClientKey), "{name}");
+        assert_ne!(client, public_key(&apart, Part::Key), "{name}");
+        check_all_connect(&[&apart, &stored]);
+    }
+}
+
+#[test]
+fn one_chain_and_a_bundle_from_before_a_close_leave_the_set_stable() {
+    let before = make_separate();
+    let token = merged(&separate(), json!({ "RotationToken": "a" }));
+    let mut stored = before.clone();
+    check_calm(
+        &make_change(&separate(), &token),
+        &mut stored,
+        NOW,
+        Action::Rotate,
+    );
+    let word = format!("{}/{}", fingerprint(&stored, 1), fingerprint(&stored, 0));
+    let close = make_change(&token, &merged(&token, json!({ "RetiredCA": word })));
+    let rotated = stored.clone();
+    check_calm(&close, &mut stored, NOW, Action::Close);
+    for pair in Pair::ALL {
+        for from in [&before, &rotated] {
+            let mut restored = stored.clone();
+            set_value(&mut restored, Part::CaCert, value(&rotated, Part::CaCert));
+            set_value(&mut restored, pair.cert(), value(from, pair.cert()));
+            // It is checked that the next event changes nothing.
+            effect(&make_update(&token), &mut restored, NOW);
+            assert_eq!(usages(&restored), APART);
+        }
+    }
+}
+
+#[test]
+fn a_resource_that_is_brought_to_a_set_takes_no_pair_away() {
+    let apart = make_separate();
+    let refusal = plan(&make_adoption(&json!({})), &apart, NOW);
+    assert!(
+        matches!(refusal, Err(Refusal::ClientPairOfOthers)),
+        "{refusal:?}"
+    );
+    let mut stored = apart.clone();
+    check_calm(&make_adoption(&separate()), &mut stored, NOW, Action::Keep);
+    check_calm(&make_sharing(), &mut stored, NOW, Action::Reissue);
+    assert_eq!(usages(&stored), AS_ONE);
+}
+
+#[test]
+fn what_leads_nowhere_already_cuts_nobody_off_when_it_is_renewed() {
+    let mut stored = make_introduced(make_separate(), &separate());
+    stored.remove(&Part::ClientKey);
+    effect(&make_update(&separate()), &mut stored, NOW);
+    let names = merged(
+        &separate(),
+        json!({ "SubjectAlternativeNames": "a.example" }),
+    );
+    let found = effect(&make_change(&separate(), &names), &mut stored, NOW);
+    assert_eq!(found.cut_off, CutOff::Nobody);
+    assert_eq!(found.action, Action::Reissue);
 }

@@ -59,7 +59,7 @@ impl Call {
         match self {
             Self::Read { .. } => false,
             Self::Put { once, .. } => *once,
-            Self::Delete { .. } => true,
+            Self::Delete { deletion, .. } => *deletion == Deletion::Everything,
         }
     }
 
