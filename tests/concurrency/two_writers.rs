@@ -278,3 +278,18 @@ fn a_getter_beside_a_rotation_reads_one_pair() {
         check(&make_own_store(), &events, End::Set);
     }
 }
+
+fn separate() -> Value {
+    make_event_with("update", &json!({ "ClientCertificate": "Separate" }))
+}
+
+#[test]
+fn a_separation_that_is_delivered_twice_at_once_makes_one_pair_for_the_api() {
+    check(&make_own_store(), &twice(&separate()), End::Set);
+}
+
+#[test]
+fn a_way_back_to_one_pair_that_is_delivered_twice_at_once_deletes_the_other_once() {
+    let store = make_store(&[make_event("create"), separate()]);
+    check(&store, &twice(&make_event("update")), End::Set);
+}
