@@ -441,6 +441,9 @@ fn a_set_with_two_pairs_is_inspected_as_it_is_and_exported_for_a_client() {
     assert_eq!(parts, expected);
     let (out, _) = desk.check(&["inspect"], 0);
     assert!(out.contains("Docker TLS client"), "{out}");
+    let usages = |part: usize| &parameters[part]["certificates"][0]["usages"];
+    assert_eq!(*usages(2), serde_json::json!(["server"]));
+    assert_eq!(*usages(4), serde_json::json!(["client"]));
     let shared = ["inspect", "--set", "ClientCertificate=Shared", "--json"];
     let summary = &desk.check_json(&shared, 1)["next"]["summary"];
     let summary = summary.as_str().unwrap_or_default();

@@ -92,6 +92,13 @@ impl Usages {
             .find(|usage| self.include(*usage) && !others.include(*usage))
     }
 
+    /// The sides in one word each.
+    pub fn names(self) -> Vec<&'static str> {
+        let sides = [(Usage::Server, "server"), (Usage::Client, "client")];
+        let included = sides.into_iter().filter(|(usage, _)| self.include(*usage));
+        included.map(|(_, name)| name).collect()
+    }
+
     /// As rcgen writes them.
     pub(crate) fn purposes(self) -> Vec<ExtendedKeyUsagePurpose> {
         let server = self.server.then_some(ExtendedKeyUsagePurpose::ServerAuth);

@@ -64,6 +64,9 @@ pub struct CertificateView {
     pub role: Role,
     /// SHA-256 of the DER, lower-case hex.
     pub sha256: String,
+    /// On which sides of a connection it is good, `server`, `client` or both; of an end-entity certificate alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub usages: Vec<&'static str>,
     /// The subject's common name.
     pub subject: String,
     /// The issuer's common name.
@@ -233,6 +236,10 @@ impl Viewer<'_> {
         CertificateView {
             role,
             sha256: certificate.fingerprint().to_string(),
+            usages: match role {
+                Role::EndEntity => certificate.usages().names(),
+                _ => Vec::new(),
+            },
             subject: certificate.common_name().to_owned(),
             issuer: certificate.issuer_common_name().to_owned(),
             signed_by: signer.map(|authority| authority.fingerprint().to_string()),

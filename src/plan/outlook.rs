@@ -65,11 +65,17 @@ impl Outlook {
         let cert = leaves.map(Certificate::not_after).min();
         let rotation = OpenRotation::of(assessment);
         let previous_ca = rotation.as_ref().map(|rotation| rotation.not_after);
-        // It is the operator's word that renews it then, and no update.
-        let cert_waits = rotation
+        // It is the operator's word that renews what the previous CA has issued then, and no update.
+        let is_introduced = rotation
             .as_ref()
             .is_some_and(|rotation| matches!(rotation.step, RotationStep::Introduced { .. }));
-        let renewed = [ca, cert.filter(|_| !cert_waits)];
+        let current = assessment.current.as_ref();
+        let waits = |leaf: &Certificate| {
+            is_introduced && !current.is_some_and(|current| current.has_issued(leaf))
+        };
+        let leaves = pairs.iter().filter_map(|pair| pair.leaf());
+        let due_leaves = leaves.filter(|leaf| !waits(leaf));
+        let mut renewed = due_leaves.map(Certificate::not_after).chain(ca);
         let left = |end: Option<OffsetDateTime>| end.map(|end| days_until(end, now));
         let is_state_of_use = !matches!(&found.state, Err(flaw) if *flaw != Flaw::Missing);
         let is_readable = found.ca_cert.is_ok()
@@ -84,10 +90,7 @@ impl Outlook {
             ca_days_left: left(ca),
             cert_days_left: left(cert),
             previous_ca_days_left: left(previous_ca),
-            is_renewal_due: renewed
-                .into_iter()
-                .flatten()
-                .any(|end| spec.ends_soon(end, now)),
+            is_renewal_due: renewed.any(|end| spec.ends_soon(end, now)),
             rotation_ends_soon: rotation.is_some_and(|rotation| {
                 spec.ends_within(WINDOWS_OF_A_ROTATION, rotation.ends(), now)
             }),

@@ -59,11 +59,14 @@ fn others<'a>(
     anchor: &'a AnchorPlan,
 ) -> impl Iterator<Item = &'a Certificate> {
     let found = &case.assessment.found;
-    // Whoever knows the outgoing CA knows its anchor, too, if that was recorded when the outgoing one was made.
+    // Whoever knows the outgoing CA knows its anchor, too, if that was recorded when the outgoing one was made; and what it
+    // has issued leads there, unless it is one of two pairs that does not.
     let recorded = found.recorded_anchor();
     let outgoing = match (ca, anchor) {
         (CaPlan::New, AnchorPlan::Previous(anchor)) if recorded == Some(anchor) => {
-            case.assessment.current.as_ref()
+            let leads = |leads: bool| found.chains().any(|chain| chain.leads_to(anchor) == leads);
+            let is_split = leads(true) && leads(false);
+            case.assessment.current.as_ref().filter(|_| !is_split)
         }
         _ => None,
     };

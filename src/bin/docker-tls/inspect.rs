@@ -165,6 +165,7 @@ fn show_certificate(certificate: &CertificateView) {
     let CertificateView {
         role,
         sha256,
+        usages,
         subject,
         issuer,
         signed_by,
@@ -179,6 +180,9 @@ fn show_certificate(certificate: &CertificateView) {
         Some(signer) if signer == sha256 => println!("    {dim}issuer{dim:#}  itself"),
         Some(signer) => println!("    {dim}issuer{dim:#}  {issuer:?}, {signer}"),
         None => println!("    {dim}issuer{dim:#}  {issuer:?}, which is not in the bundle"),
+    }
+    if !usages.is_empty() {
+        println!("    {dim}for{dim:#}     {}", usages.join(" and "));
     }
     println!("    {dim}valid{dim:#}   {not_before} to {not_after}, {days_left} days left");
 }
