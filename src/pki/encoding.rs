@@ -205,10 +205,13 @@ fn read_body(body: &str) -> Option<Zeroizing<Vec<u8>>> {
 /// The sequence of DER that the base64 begins with; what follows it does not matter.
 fn read_der(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
-    compact.extend(text.split_whitespace());
-    // Mostly it is base64 to its end.
+    // Mostly it is base64 in plain lines, to its end.
+    compact.extend(text.split('\n'));
     let der = STANDARD.decode(&*compact).map(Zeroizing::new);
-    let mut der = der.unwrap_or_else(|_| read_beginning(&compact));
+    let mut der = der.unwrap_or_else(|_| {
+        compact.retain(|c| !c.is_whitespace());
+        read_beginning(&compact)
+    });
     let len = sequence_len(&der).filter(|len| *len <= der.len())?;
     der.truncate(len);
     Some(der)
