@@ -2,17 +2,19 @@
 
 use crate::pki::certificate::CaCertificate;
 use crate::plan::assessment::Anchor;
-use crate::plan::case::{Case, PairCase};
+use crate::plan::case::Case;
 use crate::plan::current_ca::CurrentCa;
 use crate::plan::obstacle::{Obstacle, Signer};
-use crate::plan::{AnchorPlan, CaPlan, CrossPlan, CutOff, PairPlan, Plan};
+use crate::plan::{Action, AnchorPlan, CaPlan, CrossPlan, CutOff, PairPlan, Plan};
 use crate::set::pair::Pair;
 
 impl Case<'_> {
     /// Rule 9 of docs/rotation.md: whom a plan cuts off, but for what its bundle has no room for.
     pub(crate) fn cut_off(&self, plan: &Plan) -> CutOff {
-        let is_orphaned = |case: &PairCase| self.assessment.is_orphaned(case.pair, self.now);
-        if plan.publishes() && self.pairs.iter().any(is_orphaned) {
+        // Of a pair that nobody asks for, too: it tells of a CA that was trusted.
+        let is_orphaned = |pair| self.assessment.is_orphaned(pair, self.now);
+        let takes_away = plan.action == Action::Remove;
+        if plan.publishes() && !takes_away && Pair::ALL.into_iter().any(is_orphaned) {
             return CutOff::Everyone;
         }
         let Some(anchor) = &self.anchor else {
