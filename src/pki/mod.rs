@@ -12,6 +12,7 @@ mod key_form;
 pub(crate) mod name;
 pub mod name_constraints;
 pub mod private_key;
+mod signature;
 pub mod timestamp;
 pub mod undecodable;
 pub mod usages;
